@@ -1,0 +1,25 @@
+"""Fair comparisons of parameter-efficient fine-tuning methods.
+
+>>> import peftbench
+>>> results = peftbench.run("quickstart")  # doctest: +SKIP
+>>> results.to_frame()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peftbench.api import Results, run
+
+__version__ = "0.1.0"
+__all__ = ["Results", "__version__", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `run` and `Results` when first used: `import peftbench` stays instant."""
+    if name in ("Results", "run"):
+        from peftbench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'peftbench' has no attribute {name!r}")

@@ -1,0 +1,12 @@
+"""Fine-tuning methods, one file each. `names()` lists them, `get(name)` imports one."""
+
+from __future__ import annotations
+
+from peftbench.catalogue import Catalogue
+from peftbench.methods._method import Family, Method, PeftMethod
+
+CATALOGUE: Catalogue[type[Method]] = Catalogue("method", __name__, "METHOD", separator="-")
+names = CATALOGUE.names
+get = CATALOGUE.get
+
+__all__ = ["CATALOGUE", "Family", "Method", "PeftMethod", "get", "names"]
