@@ -1,0 +1,144 @@
+"""What a report shows, as a value: every number computed, nothing drawn yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from peftbench.store.record import Baseline, Cost, Manifest, Status, Stored, Validation
+
+
+class Interval(Stored):
+    """A mean over seeds with its 95 % confidence interval (Student's t).
+
+    `low` and `high` are None where there is nothing to estimate them from: one seed, or
+    a method that trains nothing and therefore has no seeds.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval's width, the ± of a table; None where there is none."""
+        return None if self.high is None else self.high - self.mean
+
+
+class Entry(Stored):
+    """One place of the headline table: a method on a task, on one model."""
+
+    model: str
+    method: str
+    """The method's label."""
+    task: str
+    by_seed: Mapping[str, float]
+    """Headline score by seed; the one key "-" where the method trains nothing."""
+    interval: Interval | None
+    """None where no seed finished."""
+    complete: bool
+    """Whether every seed that was asked for has finished."""
+    is_best: bool = False
+    is_tied_with_best: bool = False
+    """Not told apart from the best by the paired test (Holm-corrected, 5 %)."""
+    other_scores: Mapping[str, float] = {}
+    """Means over seeds of the task's further metrics."""
+
+
+class TaskInfo(Stored):
+    """What the report says of a task."""
+
+    name: str
+    description: str
+    is_generated: bool
+    metric: str
+    unit: str
+    better: Literal["higher", "lower"]
+    test_examples: int | None
+    baselines: tuple[Baseline, ...] = ()
+    """The majority class or best constant, on the headline metric."""
+
+
+class MethodInfo(Stored):
+    """What the report says of a method."""
+
+    label: str
+    name: str
+    parameters: Mapping[str, Any]
+    family: str
+    paper: str
+    trains: bool
+    learning_rate: float | None
+
+
+class Standing(Stored):
+    """One method on one model over all tasks."""
+
+    model: str
+    method: str
+    average_rank: float | None
+    """Mean over tasks of the rank among the methods (1 is best; ties share the mean
+    rank); None where a task is missing."""
+    mean_score: float | None
+    """Mean over tasks of the headline, times 100; None where a task or seed is missing:
+    a mean over unequal sets is not a mean of the same thing."""
+    parameter_factor: float | None = None
+    flops_factor: float | None = None
+    memory_factor: float | None = None
+    pscp: float | None = None
+    cost: Cost | None = None
+
+
+class Curve(Stored):
+    """The validations of one run."""
+
+    model: str
+    method: str
+    task: str
+    seed: str
+    validations: tuple[Validation, ...]
+
+
+class Trouble(Stored):
+    """A cell without a score: failed with its reason, or not run yet."""
+
+    cell: str
+    model: str
+    method: str
+    task: str
+    seed: str
+    status: Status | Literal["missing"]
+    reason: str
+
+
+class Summary(Stored):
+    """All of one benchmark in one store."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    description: str
+    protocol: str
+    spec: Mapping[str, Any]
+    models: tuple[str, ...]
+    methods: tuple[MethodInfo, ...]
+    tasks: tuple[TaskInfo, ...]
+    seeds: tuple[int, ...]
+    entries: tuple[Entry, ...]
+    standings: tuple[Standing, ...]
+    curves: tuple[Curve, ...]
+    troubles: tuple[Trouble, ...]
+    cells: int
+    finished_cells: int
+    manifests: tuple[Manifest, ...]
+    """One for every distinct machine and set of versions that took part."""
+    peftbench_version: str
+
+    def entry(self, model: str, method: str, task: str) -> Entry | None:
+        """The entry at one place of the table."""
+        found = (
+            entry
+            for entry in self.entries
+            if (entry.model, entry.method, entry.task) == (model, method, task)
+        )
+        return next(found, None)

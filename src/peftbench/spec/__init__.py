@@ -1,0 +1,28 @@
+"""What was asked: a validated, frozen benchmark, and the cells (runs) it stands for."""
+
+from __future__ import annotations
+
+from peftbench.spec.benchmark import (
+    Benchmark,
+    Limits,
+    MethodChoice,
+    ModelChoice,
+    Training,
+)
+from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask
+from peftbench.spec.read import from_mapping, read_benchmark, suite_names
+
+__all__ = [
+    "Benchmark",
+    "Cell",
+    "CellMethod",
+    "CellModel",
+    "CellTask",
+    "Limits",
+    "MethodChoice",
+    "ModelChoice",
+    "Training",
+    "from_mapping",
+    "read_benchmark",
+    "suite_names",
+]

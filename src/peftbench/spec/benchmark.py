@@ -1,0 +1,188 @@
+"""The benchmark specification. Every default is written down here, and only here.
+
+The exception is what a method wants otherwise (its paper's learning rate): that stands
+in the method's file. `peftbench plan` shows the values each cell ends up with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class Frozen(BaseModel):
+    """Base of all parts of a spec: immutable, and unknown fields are refused."""
+
+    # NaN does not survive JSON, so no number in a spec may be NaN or infinite.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def _by_name(value: object) -> object:
+    """Let `lora` stand for `{name: lora}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Training(Frozen):
+    """How an adapter is trained. What a method's file wants otherwise goes before these
+    defaults, and what a spec says outright goes before both."""
+
+    epochs: float = Field(3.0, gt=0, le=1000)
+    """Passes over the training examples; ignored where `steps` is given."""
+
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps; null: as many as `epochs` needs."""
+
+    batch_size: int = Field(16, ge=1)
+    """Examples in one optimiser step."""
+
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Examples in one forward pass; gradients add up to the same. null: the whole batch,
+    halved as often as memory demands."""
+
+    learning_rate: float = Field(2e-4, gt=0, le=10)
+    """Peak learning rate of AdamW."""
+
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    """Decoupled weight decay of AdamW."""
+
+    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """Course of the learning rate after warm-up; cosine and linear end at zero."""
+
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+
+    max_grad_norm: float | None = Field(1.0, gt=0)
+    """Gradients are clipped to this norm; null: not clipped."""
+
+    max_length: int = Field(1024, ge=8)
+    """Longest prompt with answer in tokens. Longer training examples are left out and
+    counted; longer test prompts are cut at their start, never at the answer."""
+
+    precision: Precision = "float32"
+    """Arithmetic of forward and backward passes; adapters and optimiser stay float32."""
+
+    validations: int = Field(4, ge=1)
+    """How often the validation part is scored, evenly spread; the best is kept."""
+
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better score; null: never."""
+
+
+    def over(self, *weaker: Mapping[str, Any]) -> Training:
+        """These settings where they were said outright, else the last of `weaker` that
+        says otherwise, else the defaults."""
+        merged: dict[str, Any] = {}
+        for settings in weaker:
+            merged.update(settings)
+        return Training.model_validate(merged | self.model_dump(exclude_unset=True))
+
+
+class Limits(Frozen):
+    """At most so many examples of each split; null: all. The choice of rows is fixed."""
+
+    train: int | None = Field(None, ge=1)
+    validation: int | None = Field(512, ge=1)
+    test: int | None = Field(None, ge=1)
+
+
+class ModelChoice(Frozen):
+    """A base model: the embedded `tiny`, a folder, or an id on the Hugging Face hub."""
+
+    name: str = Field(min_length=1)
+    """Name, folder or hub id."""
+
+    revision: str | None = None
+    """Commit, tag or branch on the hub; null: the newest, pinned when the run starts."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the frozen weights. auto: float32 on a CPU, else what the model states."""
+
+    chat_template: bool = True
+    """Use the tokenizer's chat template where it has one."""
+
+
+class MethodChoice(Frozen):
+    """A PEFT method, its settings, and what this method's training does otherwise."""
+
+    name: str = Field(min_length=1)
+    """Name, as in `peftbench list methods`."""
+
+    label: str = Field("", pattern=r"^[^\s].{0,39}$|^$")
+    """What tables call it; by default its name."""
+
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings of the method, such as `rank: 8`."""
+
+    training: Training = Training()
+    """Fields of `training` for this method alone, such as `learning_rate: 1.0e-3`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_is_name(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not value.get("label"):
+            return {**value, "label": str(value.get("name", ""))}
+        return value
+
+
+class Benchmark(Frozen):
+    """Every combination of these models, methods, tasks and seeds, each run once."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
+    """Names the report and the default store."""
+
+    description: str = ""
+    """One line for the report."""
+
+    models: tuple[Annotated[ModelChoice, BeforeValidator(_by_name)], ...] = Field(
+        min_length=1
+    )
+    methods: tuple[Annotated[MethodChoice, BeforeValidator(_by_name)], ...] = Field(
+        min_length=1
+    )
+    tasks: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field((1, 2, 3), min_length=1)
+    training: Training = Training()
+    limits: Limits = Limits()
+    protocol: Literal["strict"] = "strict"
+    """The rules of prompts, labels and metrics."""
+
+    keep_adapters: bool = False
+    """Keep every trained adapter in the store."""
+
+    @field_validator("tasks", "seeds")
+    @classmethod
+    def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(
+                f"{', '.join(map(str, repeated))} stands there more than once; name each "
+                "one once"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _distinct_labels(self) -> Self:
+        for what, names in (
+            ("label", [method.label for method in self.methods]),
+            ("model", [f"{model.name}@{model.revision}" for model in self.models]),
+        ):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(
+                    f"two entries have the {what} {repeated[0]!r}; give each its own"
+                    + (" `label`" if what == "label" else "")
+                )
+        return self

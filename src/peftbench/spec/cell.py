@@ -1,0 +1,74 @@
+"""A cell: one run, as a value. Equal cells have equal ids, and are run once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from peftbench.spec.benchmark import Frozen, Limits, Training
+
+
+class CellModel(Frozen):
+    """The base model, down to the bytes of its weights."""
+
+    name: str
+    identity: str  # "sha256:<digest of its files>" or "<hub id>@<commit>"
+    dtype: str
+    chat_template: bool
+
+
+class CellMethod(Frozen):
+    """The method with all its settings, defaults included."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+class CellTask(Frozen):
+    """The task, the version of its prompt and scoring, and the rows it stands for."""
+
+    name: str
+    version: int
+    data: str  # "sha256:<digest of its files>", "<hub id>@<commit>", "generated v1"
+
+
+class Cell(Frozen):
+    """One fine-tuning run and its evaluation.
+
+    A method that trains nothing has neither `seed` nor `training`: its one run stands
+    for every seed.
+    """
+
+    model: CellModel
+    method: CellMethod
+    task: CellTask
+    seed: int | None
+    training: Training | None
+    max_length: int
+    limits: Limits
+    protocol: Literal["strict"]
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits of `id`: enough to name the cell on a screen."""
+        return self.id[:12]
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no blanks: equal values give equal text."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value's canonical form, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

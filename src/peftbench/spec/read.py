@@ -1,0 +1,131 @@
+"""From a YAML file, a suite's name or a mapping to a validated `Benchmark`."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from peftbench.errors import InvalidSpec, UnknownName
+from peftbench.spec.benchmark import Benchmark
+
+_SUITES = resources.files("peftbench") / "suites"
+
+
+def suite_names() -> tuple[str, ...]:
+    """The benchmarks that ship with the package."""
+    names = (Path(entry.name) for entry in _SUITES.iterdir())
+    return tuple(sorted(name.stem for name in names if name.suffix == ".yaml"))
+
+
+def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark:
+    """Read a YAML file or a shipped suite, with `training.epochs=3`-like overrides.
+
+    Raises `InvalidSpec` with the path of every field that is wrong.
+    """
+    text, origin = _text(spec)
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidSpec(f"{origin} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InvalidSpec(
+            f"{origin} must hold a mapping with the fields {_known(Benchmark)}; found "
+            f"{type(raw).__name__}. See `peftbench schema` or the examples folder."
+        )
+    if not isinstance(spec, str) or spec not in suite_names():
+        raw.setdefault("name", Path(spec).stem)
+    for override in overrides:
+        _override(raw, override)
+    return from_mapping(raw, origin)
+
+
+def from_mapping(raw: Mapping[str, Any], origin: str = "the spec") -> Benchmark:
+    """Validate a mapping; raises `InvalidSpec` with the path of every wrong field."""
+    try:
+        return Benchmark.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"  {_explain(detail)}" for detail in error.errors()]
+        raise InvalidSpec(
+            f"{origin} has {len(lines)} wrong field{'s'[: len(lines) > 1]}:\n"
+            + "\n".join(lines)
+        ) from error
+
+
+def _text(spec: str | Path) -> tuple[str, str]:
+    if isinstance(spec, str) and spec in suite_names():
+        return (_SUITES / f"{spec}.yaml").read_text("utf-8"), f"suite {spec!r}"
+    path = Path(spec)
+    if not path.is_file():
+        if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+            raise InvalidSpec(f"No spec file {str(path)!r}: is the path right?")
+        raise UnknownName("suite", str(spec), suite_names())
+    try:
+        return path.read_text("utf-8"), str(path)
+    except UnicodeDecodeError as error:
+        raise InvalidSpec(
+            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8."
+        ) from error
+    except OSError as error:
+        raise InvalidSpec(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise InvalidSpec(f"--set needs FIELD=VALUE, got {override!r}.")
+    *parents, last = path.split(".")
+    for depth, parent in enumerate(parents):
+        raw = raw.setdefault(parent, {})
+        if not isinstance(raw, dict):
+            raise InvalidSpec(
+                f"--set {override}: {'.'.join(parents[: depth + 1])} has no fields to set."
+            )
+    try:
+        raw[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidSpec(f"--set {override}: the value is not valid YAML.") from error
+
+
+def _explain(detail: Any) -> str:
+    """One line for one error of pydantic: path, what is wrong, what to do."""
+    location: tuple[str | int, ...] = detail["loc"]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    path = path.lstrip(".") or "spec"
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        close = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{path}: unknown field; {hint}known: {', '.join(known)}"
+    if detail["type"] == "missing":
+        return f"{path}: missing; the field is required"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    found = "" if isinstance(detail["input"], dict | list) else f"; got {detail['input']!r}"
+    return f"{path}: {message}{found}"
+
+
+def _fields_at(location: Iterable[str | int]) -> list[str]:
+    """The fields of the part of a spec that a path leads to."""
+    model: type[BaseModel] = Benchmark
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(argument) for argument in typing.get_args(annotation))
+    return next((model for model in inner if model is not None), None)
+
+
+def _known(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)

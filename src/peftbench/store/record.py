@@ -1,0 +1,182 @@
+"""What is stored: the outcome of a cell, and the cost of a method. Written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from peftbench.spec.cell import Cell, digest
+
+Status = Literal["finished", "diverged", "oom", "failed", "lost"]
+
+#: Version of the records that this code writes. A store with newer ones is refused.
+SCHEMA_VERSION = 1
+
+
+class Stored(BaseModel):
+    """Base of all we store, parts too: pydantic does not pass this config down."""
+
+    # NaN does not survive JSON: an absent score is absent, and `error` says why.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Score(Stored):
+    """One metric over one set of examples."""
+
+    name: str
+    value: float
+    standard_error: float | None
+    """Over test examples, by the jackknife; None where it is not defined."""
+    examples: int
+
+
+class Baseline(Stored):
+    """What an answer that ignores the prompt scores on the headline metric."""
+
+    name: Literal["majority class", "constant"]
+    answer: str
+    value: float
+
+
+class Validation(Stored):
+    """One look at the validation part while training."""
+
+    step: int
+    epoch: float
+    train_loss: float
+    """Mean loss per target token since the look before; nats."""
+    score: float
+    """Headline metric on the validation part."""
+
+
+class Manifest(Stored):
+    """Where, when and with what a record was made."""
+
+    started_at: str
+    finished_at: str
+    host: str
+    platform: str
+    device: str
+    threads: int
+    packages: Mapping[str, str]
+    git_commit: str | None
+    """Of peftbench's own working tree; None where it is installed from a package."""
+    git_dirty: bool | None
+    initial_adapter_sha256: str | None
+    """Of the trainable tensors before the first step."""
+    chat_template: bool
+    """Whether prompts went through the tokenizer's chat template."""
+    resumed: int = 0
+    """How often the run went on from a checkpoint after an interruption."""
+
+
+class Record(Stored):
+    """The outcome of one cell: enough to rank it, audit it and repeat it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    cell: Cell
+    status: Status
+    manifest: Manifest
+    error: str | None = None
+    """Why a cell did not finish: what happened and what to do next."""
+    scores: tuple[Score, ...] = ()
+    """On the test split; the headline metric first."""
+    baselines: tuple[Baseline, ...] = ()
+    validations: tuple[Validation, ...] = ()
+    steps: int = 0
+    """Optimiser steps taken."""
+    best_step: int | None = None
+    """Step of the adapter that was kept and scored."""
+    trainable_parameters: int | None = None
+    stored_bytes: int | None = None
+    """Bytes of the saved adapter's files."""
+    micro_batch_size: int | None = None
+    """What fitted into memory in the end."""
+    counts: Mapping[str, int] = {}
+    """Examples used and left out: "train examples", "prompts cut", ..."""
+    seconds: Mapping[str, float] = {}
+    """Wall time by phase. An account of the run, not a measure of the method's cost."""
+
+    @property
+    def headline(self) -> Score | None:
+        """The score that tables show; None where the cell did not finish."""
+        return self.scores[0] if self.scores else None
+
+
+class Probe(Stored):
+    """The fixed inputs on which a method's cost is measured."""
+
+    inference_batch: int = 1
+    inference_length: int = 512
+    training_batch: int = 4
+    training_length: int = 512
+    repeats: int = 5
+
+
+class Memory(Stored):
+    """Bytes of live tensors at the peak of a training step, by what they hold."""
+
+    total: int
+    weights: int
+    adapter: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+
+class Cost(Stored):
+    """What one method costs on one model and machine: a short, exclusive probe.
+
+    Times are medians over the probe's repeats.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: str
+    model_identity: str
+    dtype: str
+    method: str
+    parameters: Mapping[str, Any]
+    probe: Probe
+    device: str
+    trainable_parameters: int
+    base_parameters: int
+    stored_bytes: int
+    forward_flops: int
+    """Of one inference input; a multiplication and an addition are two."""
+    extra_forward_flops: int
+    """More than the base model needs on the same input."""
+    training_step_flops: int
+    """Forward and backward, of one training input."""
+    peak_memory: Memory
+    step_seconds: float
+    """One training step: forward, backward, optimiser."""
+    step_seconds_spread: float
+    """Interquartile range over the repeats."""
+    packages: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """Same question, same id: SHA-256 over what was asked and on what device."""
+        asked = self.model_dump(
+            mode="json",
+            include={"model_identity", "dtype", "method", "parameters", "probe", "device"},
+        )
+        return digest(asked)
+
+    @property
+    def forward_flops_per_token(self) -> float:
+        """Of inference at the probe's length."""
+        return self.forward_flops / (
+            self.probe.inference_batch * self.probe.inference_length
+        )
+
+    @property
+    def training_flops_per_token(self) -> float:
+        """Of training at the probe's length, forward and backward."""
+        return self.training_step_flops / (
+            self.probe.training_batch * self.probe.training_length
+        )
