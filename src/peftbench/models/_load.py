@@ -1,0 +1,97 @@
+"""Loading a base model once, to stay resident while many adapters come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from peftbench.errors import ModelError
+from peftbench.models._shapes import Shapes
+from peftbench.models._source import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass
+class BaseModel:
+    """A frozen base model in memory, with its tokenizer."""
+
+    source: ModelSource
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    shapes: Shapes
+    fingerprint: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest input in tokens that the model was built for, if it says so."""
+        found = getattr(self.model.config, "max_position_embeddings", None)
+        return cast("int | None", found)
+
+    def is_intact(self) -> bool:
+        """Whether every weight is as it was when loaded."""
+        return fingerprint(self.model) == self.fingerprint
+
+
+def default_device() -> torch.device:
+    """The first accelerator, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
+    """Load model and tokenizer, frozen and in evaluation mode.
+
+    Reads safetensors only and never runs code that comes with a model. Raises
+    `ModelError` where that is not enough.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = default_device()
+    if dtype == "auto" and device.type == "cpu":
+        dtype = "float32"
+    arguments: dict[str, Any] = {"revision": source.revision, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **arguments)
+    except Exception as error:
+        raise ModelError(f"The tokenizer of {source.name} does not load: {error}") from error
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source.location,
+            dtype=_DTYPES.get(dtype, "auto"),
+            use_safetensors=True,
+            **arguments,
+        )
+    except Exception as error:
+        raise ModelError(
+            f"{source.name} does not load as a causal language model from safetensors: "
+            f"{error}"
+        ) from error
+    model = model.to(device).eval().requires_grad_(False)
+    if tokenizer.pad_token_id is None:
+        # Padding is never attended to, so any token will do.
+        tokenizer.pad_token_id = tokenizer.eos_token_id or 0
+    return BaseModel(source, model, tokenizer, Shapes.of(model), fingerprint(model))
+
+
+@torch.no_grad()
+def fingerprint(model: torch.nn.Module) -> float:
+    """A number that almost surely changes with any weight or any parameter's name."""
+    total = 0.0
+    for index, (name, tensor) in enumerate(sorted(model.state_dict().items())):
+        weight = 1.0 + index / 7.0 + (sum(name.encode()) % 97) / 97.0
+        total += weight * float(tensor.double().abs().sum() + tensor.double().sum() / 3.0)
+    return total
