@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.models._shapes import Shapes
+    from peftbench.models._shapes import Linear, Shapes
 
 Family = Literal[
     "baseline", "soft prompt", "adapter", "selective", "reparameterised", "hybrid", "side"
@@ -68,7 +70,7 @@ class Method(ABC):
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
         """The method folded into the base's weights. Defined where `mergeable`."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be merged.")
+        raise InvalidSpec(f"{type(self).__name__} cannot be folded into the base's weights.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +85,86 @@ class PeftMethod(Method):
         """See `Method.attach`."""
         import peft
 
-        return peft.get_peft_model(model, self.config(model))
+        model.requires_grad_(False)
+        adapted = peft.get_peft_model(model, self.config(model))
+        return _with_float32_adapter(adapted)
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.detach`."""
-        raise NotImplementedError  # written in full by the methods' owner
+        tuner: Any = adapted.base_model
+        unload = getattr(tuner, "unload", None)  # soft prompts wrap and change nothing
+        base = unload() if unload else adapted.get_base_model()  # type: ignore[operator]
+        return _cleaned(base)
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
         """See `Method.save`; the folder is one that `PeftModel.from_pretrained` opens."""
-        adapted.save_pretrained(folder)  # type: ignore[operator]
+        # "auto" would ask the hub for the base model's config to compare vocabularies.
+        adapted.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """See `Method.load`."""
         import peft
 
-        return peft.PeftModel.from_pretrained(model, folder)
+        model.requires_grad_(False)
+        return _with_float32_adapter(peft.PeftModel.from_pretrained(model, folder)).eval()
+
+    def merge(self, adapted: nn.Module) -> PreTrainedModel:
+        """See `Method.merge`."""
+        if not self.mergeable:
+            return super().merge(adapted)
+        return _cleaned(adapted.merge_and_unload())  # type: ignore[operator]
+
+
+def _with_float32_adapter(adapted: nn.Module) -> nn.Module:
+    """Trained in bfloat16, small updates would be rounded away."""
+    import torch
+
+    for parameter in adapted.parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()
+    return adapted
+
+
+def _cleaned(base: Any) -> PreTrainedModel:
+    """Remove the marks that `peft` leaves on a model that it has released."""
+    for name in ("peft_config", "_hf_peft_config_loaded", "active_adapter"):
+        if name in vars(base):
+            delattr(base, name)
+    model: PreTrainedModel = base.eval().requires_grad_(False)
+    return model
+
+
+def check_positive(method: str, **settings: int | float) -> None:
+    """Raise `InvalidSpec` for a setting that is not above zero."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise InvalidSpec(f"{method} needs {name} > 0, got {value!r}.")
+
+
+def target_names(method: str, targets: str | Sequence[str]) -> str | tuple[str, ...]:
+    """Settings from YAML name the adapted layers by one word or by a list."""
+    if isinstance(targets, str):
+        if targets != "all-linear":
+            raise InvalidSpec(
+                f'{method}: target_modules is "all-linear" or a list of layer names such '
+                f"as [q_proj, v_proj]; got {targets!r}. A single string would be read as a "
+                "pattern over whole paths."
+            )
+        return targets
+    if not targets or not all(isinstance(name, str) for name in targets):
+        raise InvalidSpec(f"{method}: target_modules must name at least one layer.")
+    return tuple(targets)
+
+
+def targeted(shapes: Shapes, targets: str | tuple[str, ...], method: str) -> list[Linear]:
+    """The linear layers that `target_modules` stands for, of the blocks of a model."""
+    found = [
+        linear for linear in shapes.linears if targets == "all-linear" or linear.leaf in targets
+    ]
+    if not found:
+        known = ", ".join(sorted({linear.leaf for linear in shapes.linears}))
+        raise InvalidSpec(
+            f"{method}: no layer of this {shapes.model_type} model is called "
+            f"{' or '.join(targets)}; it has {known}. Set target_modules."
+        )
+    return found
