@@ -106,7 +106,8 @@ class PeftMethod(Method):
         import peft
 
         model.requires_grad_(False)
-        return _with_float32_adapter(peft.PeftModel.from_pretrained(model, folder)).eval()
+        adapted = peft.PeftModel.from_pretrained(model, folder)
+        return _with_float32_adapter(adapted).eval().requires_grad_(False)
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.merge`."""

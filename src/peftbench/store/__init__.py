@@ -1,0 +1,46 @@
+"""Every result, once, durably."""
+
+from __future__ import annotations
+
+from peftbench.store._checkpoints import Checkpoints
+from peftbench.store._predictions import Prediction, write_predictions
+from peftbench.store._store import (
+    PREDICTIONS,
+    Lease,
+    LeaseLost,
+    PlannedCell,
+    Store,
+    StoredBenchmark,
+)
+from peftbench.store._worker import Worker
+from peftbench.store.record import (
+    Baseline,
+    Cost,
+    Manifest,
+    Memory,
+    Probe,
+    Record,
+    Score,
+    Validation,
+)
+
+__all__ = [
+    "PREDICTIONS",
+    "Baseline",
+    "Checkpoints",
+    "Cost",
+    "Lease",
+    "LeaseLost",
+    "Manifest",
+    "Memory",
+    "PlannedCell",
+    "Prediction",
+    "Probe",
+    "Record",
+    "Score",
+    "Store",
+    "StoredBenchmark",
+    "Validation",
+    "Worker",
+    "write_predictions",
+]

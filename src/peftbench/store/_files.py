@@ -1,0 +1,90 @@
+"""Files that are whole or absent: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peftbench.errors import StoreError
+
+#: The last file written into a checkpoint: digests of all others.
+MANIFEST = "manifest.json"
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+
+
+def sync_folder(folder: Path) -> None:
+    """Make every file below a folder, and the folder itself, survive a power cut."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Move a finished folder to its name, replacing what a crash left there."""
+    sync_folder(temporary)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        shutil.rmtree(final)
+    temporary.replace(final)
+    handle = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the digests of all files of a folder beside them."""
+    (folder / MANIFEST).write_text(json.dumps(digests(folder), indent=1), "utf-8")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds exactly the files that its manifest lists."""
+    try:
+        listed = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return bool(listed == digests(folder))
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into `StoreError`s that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(folder).free / 1e6
+            raise StoreError(
+                f"The disk of {folder} is full ({free:.0f} MB free). All earlier results "
+                "are intact; make room and run the same command again to go on."
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StoreError(
+                f"{folder} cannot be written ({error.strerror}). Choose another folder with "
+                "--store, or ask for the permission to write there."
+            ) from error
+        raise
