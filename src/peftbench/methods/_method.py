@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from peftbench.errors import InvalidSpec
+from peftbench.errors import InvalidSpec, ModelError
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.models._shapes import Linear, Shapes
+    from peftbench.models._shapes import Shapes
 
 Family = Literal[
     "baseline", "soft prompt", "adapter", "selective", "reparameterised", "hybrid", "side"
@@ -49,16 +51,24 @@ class Method(ABC):
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Closed form of the number of trained scalars on a model of these shapes."""
 
+    def stored_parameters(self, shapes: Shapes) -> int:
+        """Closed form of the number of scalars that `save` writes.
+
+        Differs from the trained ones where only a result of them is kept.
+        """
+        return self.trainable_parameters(shapes)
+
     @abstractmethod
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """`model` with the method on it: exactly what is to be trained requires grad.
 
-        Random initial values are drawn from torch's global generator.
+        Random initial values are drawn from torch's global generator. What is trained is
+        float32, whatever the precision of the base.
         """
 
     @abstractmethod
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
-        """The base model alone again, bit for bit as it was before `attach`."""
+        """The base model alone again, bit for bit as it was before `attach` or `load`."""
 
     @abstractmethod
     def save(self, adapted: nn.Module, folder: Path) -> None:
@@ -66,16 +76,26 @@ class Method(ABC):
 
     @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """`model` with the method as `save` left it, ready to be evaluated."""
+        """`model` with the method as `save` left it: frozen, in evaluation mode."""
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
-        """The method folded into the base's weights. Defined where `mergeable`."""
-        raise InvalidSpec(f"{type(self).__name__} cannot be folded into the base's weights.")
+        """The method folded into the base's weights, where it is `mergeable`.
+
+        This uses the base up: it cannot be detached any more. Raises `InvalidSpec` where
+        the method cannot be merged.
+        """
+        raise InvalidSpec(
+            f"{type(self).__name__} cannot be merged into the weights of its base model; "
+            "keep base model and adapter apart."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeftMethod(Method):
-    """A method that Hugging Face `peft` carries: all it has to state is its config."""
+    """A method that Hugging Face `peft` carries: all it has to state is its config.
+
+    Its adapters are saved in `peft`'s format; `PeftModel.from_pretrained` opens them.
+    """
 
     @abstractmethod
     def config(self, model: PreTrainedModel) -> PeftConfig:
@@ -83,89 +103,91 @@ class PeftMethod(Method):
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """See `Method.attach`."""
-        import peft
-
-        model.requires_grad_(False)
-        adapted = peft.get_peft_model(model, self.config(model))
-        return _with_float32_adapter(adapted)
+        return self._wrap(model, self.config(model))
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.detach`."""
-        tuner: Any = adapted.base_model
-        unload = getattr(tuner, "unload", None)  # soft prompts wrap and change nothing
-        base = unload() if unload else adapted.get_base_model()  # type: ignore[operator]
-        return _cleaned(base)
+        from peftbench.methods._before import Before
+
+        wrapped = cast("PeftModel", adapted)
+        model = wrapped.get_base_model()
+        before = Before.take(model)
+        if not wrapped.active_peft_config.is_prompt_learning:
+            wrapped.unload()
+        before.restore(model)
+        return cast("PreTrainedModel", model)
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
         """See `Method.save`; the folder is one that `PeftModel.from_pretrained` opens."""
-        # "auto" would ask the hub for the base model's config to compare vocabularies.
-        adapted.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
+        wrapped = cast("PeftModel", adapted)
+        config = wrapped.active_peft_config
+        for name, value in vars(config).items():
+            if isinstance(value, set):  # its order would differ from process to process
+                setattr(config, name, sorted(value))
+        # Not "auto": that looks the base up on the hub to compare vocabulary sizes.
+        wrapped.save_pretrained(str(folder), save_embedding_layers=False)
+        (folder / "README.md").unlink()  # a form that peft leaves to be filled in
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`."""
+        """See `Method.load`; raises `ModelError` where the adapter does not fit `model`."""
         import peft
+        from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+        from safetensors.torch import load_file
 
-        model.requires_grad_(False)
-        adapted = peft.PeftModel.from_pretrained(model, folder)
-        return _with_float32_adapter(adapted).eval().requires_grad_(False)
+        file = folder / "adapter_model.safetensors"
+        if not file.is_file():
+            raise ModelError(f"No adapter in {folder}: it has no {file.name}.")
+        config = peft.PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = True
+        config.base_model_name_or_path = None  # the base is the one at hand
+        # Not `PeftModel.from_pretrained`: it only warns when weights are missing, and
+        # rounds those of ln-tuning to the precision of the base.
+        adapted = self._wrap(model, config)
+        weights = load_file(file, device=str(model.device))
+        expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        if _layout(weights) != _layout(expected):
+            self.detach(adapted)
+            raise ModelError(
+                f"The adapter in {folder} does not fit this base model: its tensors have "
+                "other names or shapes. Load it on the model that it was trained on."
+            )
+        set_peft_model_state_dict(adapted, weights)
+        return adapted.requires_grad_(False).eval()
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.merge`."""
+        from peftbench.methods._before import Before
+
         if not self.mergeable:
             return super().merge(adapted)
-        return _cleaned(adapted.merge_and_unload())  # type: ignore[operator]
+        wrapped = cast("PeftModel", adapted)
+        before = Before.take(wrapped.get_base_model())
+        merged = wrapped.merge_and_unload()
+        before.restore(merged)
+        return cast("PreTrainedModel", merged)
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        """`model` inside a `PeftModel`; what `attach` and `load` have in common."""
+        import peft
+
+        from peftbench.methods._before import Before
+
+        Before.remember(model)
+        with _without_known_warnings():
+            return peft.get_peft_model(model, config)
 
 
-def _with_float32_adapter(adapted: nn.Module) -> nn.Module:
-    """Trained in bfloat16, small updates would be rounded away."""
-    import torch
-
-    for parameter in adapted.parameters():
-        if parameter.requires_grad and parameter.dtype != torch.float32:
-            parameter.data = parameter.data.float()
-    return adapted
+def _layout(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _cleaned(base: Any) -> PreTrainedModel:
-    """Remove the marks that `peft` leaves on a model that it has released."""
-    for name in ("peft_config", "_hf_peft_config_loaded", "active_adapter"):
-        if name in vars(base):
-            delattr(base, name)
-    model: PreTrainedModel = base.eval().requires_grad_(False)
-    return model
-
-
-def check_positive(method: str, **settings: int | float) -> None:
-    """Raise `InvalidSpec` for a setting that is not above zero."""
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise InvalidSpec(f"{method} needs {name} > 0, got {value!r}.")
-
-
-def target_names(method: str, targets: str | Sequence[str]) -> str | tuple[str, ...]:
-    """Settings from YAML name the adapted layers by one word or by a list."""
-    if isinstance(targets, str):
-        if targets != "all-linear":
-            raise InvalidSpec(
-                f'{method}: target_modules is "all-linear" or a list of layer names such '
-                f"as [q_proj, v_proj]; got {targets!r}. A single string would be read as a "
-                "pattern over whole paths."
-            )
-        return targets
-    if not targets or not all(isinstance(name, str) for name in targets):
-        raise InvalidSpec(f"{method}: target_modules must name at least one layer.")
-    return tuple(targets)
-
-
-def targeted(shapes: Shapes, targets: str | tuple[str, ...], method: str) -> list[Linear]:
-    """The linear layers that `target_modules` stands for, of the blocks of a model."""
-    found = [
-        linear for linear in shapes.linears if targets == "all-linear" or linear.leaf in targets
-    ]
-    if not found:
-        known = ", ".join(sorted({linear.leaf for linear in shapes.linears}))
-        raise InvalidSpec(
-            f"{method}: no layer of this {shapes.model_type} model is called "
-            f"{' or '.join(targets)}; it has {known}. Set target_modules."
-        )
-    return found
+@contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    """Silence what `peft` says at every attachment and what concerns us not."""
+    with warnings.catch_warnings():
+        for message in (
+            ".*is_gradient_checkpointing. is deprecated",  # peft asks, transformers warns
+            ".*cannot merge the BEFT adapter",  # `bitfit` makes the missing bias first
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield

@@ -1,4 +1,4 @@
-"""IA3."""
+"""(IA)^3: learned vectors that rescale keys, values and the inside of the MLP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family, PeftMethod, target_names, targeted
+from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._settings import leaf_names, targeted
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -18,52 +19,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Ia3(PeftMethod):
-    """Learned scaling of keys, values and feed-forward activations
-    (Liu et al., 2022, arXiv:2205.05638).
+    """Activations rescaled by learned vectors (Liu et al., 2022, arXiv:2205.05638).
 
-    ``k <- l_k * (W_k x)``, ``v <- l_v * (W_v x)`` and, before the second feed-forward
-    layer, ``W_down (l_ff * h)``, with every l starting at one.
-    l_k, l_v: (d_out,) of their layer.  l_ff: (d_in,) of its layer.
-    Adds one trainable parameter per scaled activation.
+    Computes ``l * (W x + b)`` with l: (d_out,) for keys and values, and ``W (l * x) + b``
+    with l: (d_in,) for the layers in `feedforward_modules`, whose input is the inner
+    activation of the MLP. W: (d_out, d_in), frozen; l starts at one.
+    Trains ``d_out`` parameters per layer, ``d_in`` per feed-forward layer.
     """
 
     target_modules: tuple[str, ...] = ("k_proj", "v_proj", "down_proj")
-    #: Those of `target_modules` whose input is scaled instead of their output. `peft`
-    #: reads a single string here as a pattern over whole paths, which then matches
-    #: nothing and scales the wrong side: hence always a list.
     feedforward_modules: tuple[str, ...] = ("down_proj",)
 
     family: ClassVar[Family] = "adapter"
     paper: ClassVar[str] = "Liu et al., 2022, arXiv:2205.05638"
     defaults_from: ClassVar[str] = (
-        "the paper, section 3.3, in the names of Llama-like models; learning rate 3e-3: "
-        "its appendix"
+        "Liu et al.: keys, values and the inner activation of the MLP; the names are those of "
+        "Llama and its relatives"
     )
-    identity_at_start: ClassVar[bool] = True  # because every scale is one
+    identity_at_start: ClassVar[bool] = True  # because l is one
     mergeable: ClassVar[bool] = True
+    #: Liu et al., section 3.5, there with Adafactor.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
 
     def __post_init__(self) -> None:
-        for field in ("target_modules", "feedforward_modules"):
-            names = target_names("IA3", getattr(self, field))
-            if isinstance(names, str):
-                raise InvalidSpec(f"IA3: {field} must be a list of layer names.")
-            object.__setattr__(self, field, names)
-        if not set(self.feedforward_modules) <= set(self.target_modules):
-            raise InvalidSpec("IA3: feedforward_modules must also stand in target_modules.")
+        # A bare string would mean a regular expression to peft: "down_proj" then matches
+        # nothing, and the layer's output is scaled in place of its input.
+        names = leaf_names("IA3", "target_modules", self.target_modules)
+        inner = self.feedforward_modules
+        inner = leaf_names("IA3", "feedforward_modules", inner) if inner else ()
+        if strangers := [name for name in inner if name not in names]:
+            raise InvalidSpec(
+                f"IA3: {', '.join(strangers)} is among feedforward_modules and not among "
+                "target_modules; name it in both."
+            )
+        object.__setattr__(self, "target_modules", names)
+        object.__setattr__(self, "feedforward_modules", inner)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``d_in`` of feed-forward layers, ``d_out`` of the others."""
-        layers = targeted(shapes, self.target_modules, "IA3")
+        """``d_out`` of every target, ``d_in`` of those in the MLP."""
         return sum(
             layer.d_in if layer.leaf in self.feedforward_modules else layer.d_out
-            for layer in layers
+            for layer in targeted("IA3", shapes, self.target_modules)
         )
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
+    def config(self, model: PreTrainedModel) -> PeftConfig:
         """See `PeftMethod.config`."""
         import peft
 
+        from peftbench.models._shapes import Shapes
+
+        targeted("IA3", Shapes.of(model), self.target_modules)
         return peft.IA3Config(
             task_type="CAUSAL_LM",
             target_modules=list(self.target_modules),

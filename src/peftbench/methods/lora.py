@@ -1,4 +1,4 @@
-"""LoRA."""
+"""LoRA: a low-rank update beside frozen linear layers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.errors import InvalidSpec
-from peftbench.methods._method import (
-    Family,
-    PeftMethod,
-    check_positive,
-    target_names,
-    targeted,
-)
+from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._settings import ALL_LINEAR, check_whole, fraction, targeted, targets
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -26,52 +20,55 @@ if TYPE_CHECKING:
 class Lora(PeftMethod):
     """Low-rank update beside frozen linear layers (Hu et al., 2021, arXiv:2106.09685).
 
-    Computes ``W x + (alpha / rank) * B A x`` with
+    Computes ``W x + (alpha / rank) * B A dropout(x)`` with
     W: (d_out, d_in), frozen.  A: (rank, d_in), random.  B: (d_out, rank), zero.
-    Adds ``rank * (d_in + d_out)`` trainable parameters per layer.
+    Trains ``rank * (d_in + d_out)`` parameters per layer.
     """
 
     rank: int = 8
-    alpha: float = 16
+    alpha: int = 16
     dropout: float = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | tuple[str, ...] = ALL_LINEAR
 
     family: ClassVar[Family] = "reparameterised"
     paper: ClassVar[str] = "Hu et al., 2021, arXiv:2106.09685"
     defaults_from: ClassVar[str] = (
-        "rank: the paper, section 7.2; all linear layers, alpha 16 and learning rate 2e-4: "
-        "Dettmers et al., 2023, arXiv:2305.14314, section 4 and table 9"
+        "rank and alpha: Hu et al., RoBERTa large; all linear layers: Dettmers et al., 2023, "
+        "arXiv:2305.14314, which finds them necessary to match full fine-tuning"
     )
     identity_at_start: ClassVar[bool] = True  # because B is zero
     mergeable: ClassVar[bool] = True
+    #: Hu et al. on GPT-2 and GPT-3, and Dettmers et al. on Llama 7B and 13B.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
 
     def __post_init__(self) -> None:
-        check_positive("LoRA", rank=self.rank, alpha=self.alpha)
-        if not isinstance(self.rank, int):
-            raise InvalidSpec(f"LoRA needs a whole rank, got {self.rank!r}; try 4 to 64.")
-        if not 0 <= self.dropout < 1:
-            raise InvalidSpec(f"LoRA needs 0 <= dropout < 1, got {self.dropout!r}.")
-        object.__setattr__(
-            self, "target_modules", target_names("LoRA", self.target_modules)
-        )
+        check_whole("LoRA", "rank", self.rank, "try 4 to 64")
+        check_whole("LoRA", "alpha", self.alpha, "once or twice the rank is common")
+        object.__setattr__(self, "dropout", fraction("LoRA", "dropout", self.dropout))
+        object.__setattr__(self, "target_modules", targets("LoRA", self.target_modules))
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out)``, summed over the adapted layers."""
-        layers = targeted(shapes, self.target_modules, "LoRA")
+        """``rank * (d_in + d_out)`` of every target."""
+        layers = targeted("LoRA", shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + layer.d_out) for layer in layers)
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
+    def config(self, model: PreTrainedModel) -> PeftConfig:
         """See `PeftMethod.config`."""
         import peft
 
-        targets = self.target_modules
+        from peftbench.models._shapes import Shapes
+
+        targeted("LoRA", Shapes.of(model), self.target_modules)
         return peft.LoraConfig(
             task_type="CAUSAL_LM",
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
-            target_modules=targets if isinstance(targets, str) else list(targets),
+            target_modules=(
+                self.target_modules
+                if isinstance(self.target_modules, str)
+                else list(self.target_modules)
+            ),
         )
 
 

@@ -1,4 +1,4 @@
-"""P-tuning."""
+"""P-tuning: a soft prompt that a small network computes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family, PeftMethod, check_positive
+from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._settings import check_whole
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
     from peftbench.models._shapes import Shapes
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PTuning(PeftMethod):
-    """A soft prompt written by a small network (Liu et al., 2021, arXiv:2103.10385).
+    """A soft prompt computed by a small network (Liu et al., 2021, arXiv:2103.10385).
 
-    The model reads ``[f(e); x]`` with e: (num_virtual_tokens, hidden) and f trained.
-    mlp: three layers hidden -> e_h -> e_h -> hidden.  lstm: a two-layer bidirectional
-    LSTM of width e_h, then 2 e_h -> 2 e_h -> hidden.  e_h: encoder_hidden_size.
-    Only the finished prompt, num_virtual_tokens * hidden numbers, is stored.
+    Computes ``f([g(P); E(x)])`` with P: (num_virtual_tokens, hidden) and the network g both
+    trained. With d = hidden and h = encoder_hidden_size, g is
+    "mlp": d -> h -> h -> d with ReLU between, ``2 d h + h^2 + 2 h + d`` parameters;
+    "lstm": two bidirectional LSTM layers of h per direction, then 2h -> 2h -> d with ReLU.
+    Trains these and ``num_virtual_tokens * d``. Saved is only ``g(P)``, all that is used
+    afterwards: ``num_virtual_tokens * d`` numbers. The logits of an adapted model have
+    `num_virtual_tokens` positions more, at the front.
     """
 
     num_virtual_tokens: int = 20
@@ -33,32 +37,34 @@ class PTuning(PeftMethod):
     family: ClassVar[Family] = "soft prompt"
     paper: ClassVar[str] = "Liu et al., 2021, arXiv:2103.10385"
     defaults_from: ClassVar[str] = (
-        "the MLP encoder and rate 1e-3: P-tuning as `peft` documents it; the paper's own "
-        "choice is the LSTM"
+        "the P-tuning guide of huggingface/peft; Liu et al. use an LSTM"
     )
-    identity_at_start: ClassVar[bool] = False  # the model reads other tokens before x
+    identity_at_start: ClassVar[bool] = False  # the virtual tokens are attended to
     mergeable: ClassVar[bool] = False
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 
     def __post_init__(self) -> None:
-        check_positive(
-            "P-tuning",
-            num_virtual_tokens=self.num_virtual_tokens,
-            encoder_hidden_size=self.encoder_hidden_size,
-        )
+        check_whole("P-tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100")
+        check_whole("P-tuning", "encoder_hidden_size", self.encoder_hidden_size, "try 128")
         if self.encoder not in ("mlp", "lstm"):
-            raise InvalidSpec(f'P-tuning: encoder is "mlp" or "lstm", got {self.encoder!r}.')
+            raise InvalidSpec(
+                f"P-tuning knows the encoders mlp and lstm, got {self.encoder!r}; choose one."
+            )
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """The prompt's own embeddings and the encoder's weights and biases."""
-        hidden, width = shapes.hidden_size, self.encoder_hidden_size
-        embeddings = self.num_virtual_tokens * hidden
+        """``num_virtual_tokens * d`` and the network's, see the class."""
+        d, h = shapes.hidden_size, self.encoder_hidden_size
         if self.encoder == "mlp":
-            layers = ((hidden, width), (width, width), (width, hidden))
-            return embeddings + _dense(layers)
-        # Two layers, each of two directions, each of four gates with two biases.
-        lstm = sum(2 * 4 * (width * (d_in + width) + 2 * width) for d_in in (hidden, 2 * width))
-        return embeddings + lstm + _dense(((2 * width, 2 * width), (2 * width, hidden)))
+            network = (d * h + h) + (h * h + h) + (h * d + d)
+        else:
+            first = 2 * (4 * h * d + 4 * h * h + 8 * h)  # two directions, four gates
+            second = 2 * (4 * h * 2 * h + 4 * h * h + 8 * h)
+            network = first + second + (2 * h * 2 * h + 2 * h) + (2 * h * d + d)
+        return self.num_virtual_tokens * d + network
+
+    def stored_parameters(self, shapes: Shapes) -> int:
+        """``num_virtual_tokens * d``, the prompt that the network computed."""
+        return self.num_virtual_tokens * shapes.hidden_size
 
     def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
         """See `PeftMethod.config`."""
@@ -69,13 +75,14 @@ class PTuning(PeftMethod):
             num_virtual_tokens=self.num_virtual_tokens,
             encoder_reparameterization_type=self.encoder.upper(),
             encoder_hidden_size=self.encoder_hidden_size,
-            encoder_dropout=0.0,
         )
 
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        from peftbench.methods._virtual_tokens import count_positions_from_mask
 
-def _dense(layers: tuple[tuple[int, int], ...]) -> int:
-    """Weights and biases of linear layers of these widths."""
-    return sum(d_in * d_out + d_out for d_in, d_out in layers)
+        adapted = super()._wrap(model, config)
+        count_positions_from_mask(adapted)
+        return adapted
 
 
 METHOD = PTuning

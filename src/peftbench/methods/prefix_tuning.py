@@ -1,4 +1,4 @@
-"""Prefix tuning."""
+"""Prefix tuning: trained keys and values before those of every layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._method import Family, PeftMethod, check_positive
+from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._settings import check_whole
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -17,44 +18,55 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixTuning(PeftMethod):
-    """Trained keys and values before those of the input, in every layer
-    (Li and Liang, 2021, arXiv:2101.00190).
+    """Trained keys and values in every layer (Li and Liang, 2021, arXiv:2101.00190).
 
-    ``K <- [P_k; K]``, ``V <- [P_v; V]`` with P: (num_virtual_tokens, 2 * layers * kv_dim).
-    With `projection_hidden_size` P is computed from smaller embeddings by an MLP
-    hidden_size -> projection -> 2 * layers * kv_dim while training (the paper's
-    reparameterisation); only P is stored.
+    Attends to ``[K_p; K]`` and ``[V_p; V]`` with K_p, V_p: (num_virtual_tokens, kv_dim) of
+    each layer. With n = num_virtual_tokens, L = layers, k = kv_dim and p = projection_size,
+    they are n rows of ``2 L k`` numbers, computed as ``W2 tanh(W1 P + b1) + b2`` from
+    P: (n, k), which trains ``n k + (k p + p) + (2 L k p + 2 L k)`` parameters; with
+    projection_size null they are trained outright (P-tuning v2, Liu et al., 2021,
+    arXiv:2110.07602), ``2 n L k`` parameters.
+    Saved are the keys and values only, ``2 n L k`` numbers. The logits of an adapted model
+    have no positions more. Does not go together with gradient checkpointing, since the
+    prefix lives in the cache.
     """
 
-    num_virtual_tokens: int = 20
-    #: Width of the MLP; null trains P directly (P-tuning v2, arXiv:2110.07602).
-    projection_hidden_size: int | None = None
+    num_virtual_tokens: int = 32
+    projection_size: int | None = 512
 
     family: ClassVar[Family] = "soft prompt"
     paper: ClassVar[str] = "Li and Liang, 2021, arXiv:2101.00190"
     defaults_from: ClassVar[str] = (
-        "no reparameterisation and rate 5e-3: Liu et al., 2021, arXiv:2110.07602, table 3 "
-        "and section 4"
+        "projection of 512: Li and Liang, table-to-text; 32 tokens: Belanec et al., 2025, "
+        "arXiv:2511.21285"
     )
-    identity_at_start: ClassVar[bool] = False  # attention also goes to the prefix
+    identity_at_start: ClassVar[bool] = False  # the prefix is attended to
     mergeable: ClassVar[bool] = False
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-3}
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 
     def __post_init__(self) -> None:
-        check_positive("Prefix tuning", num_virtual_tokens=self.num_virtual_tokens)
-        if self.projection_hidden_size is not None:
-            check_positive(
-                "Prefix tuning", projection_hidden_size=self.projection_hidden_size
+        check_whole(
+            "Prefix tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100"
+        )
+        if self.projection_size is not None:
+            check_whole(
+                "Prefix tuning",
+                "projection_size",
+                self.projection_size,
+                "try 512, or null to train keys and values outright",
             )
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """P itself, or the smaller embeddings and the MLP that make it."""
-        width = 2 * shapes.num_layers * shapes.kv_dim
-        if self.projection_hidden_size is None:
-            return self.num_virtual_tokens * width
-        token, projection = shapes.kv_dim, self.projection_hidden_size
-        embeddings = self.num_virtual_tokens * token
-        return embeddings + token * projection + projection + projection * width + width
+        """See the class."""
+        if self.projection_size is None:
+            return self.stored_parameters(shapes)
+        n, k, p = self.num_virtual_tokens, shapes.kv_dim, self.projection_size
+        outputs = 2 * shapes.num_layers * k
+        return n * k + (k * p + p) + (outputs * p + outputs)
+
+    def stored_parameters(self, shapes: Shapes) -> int:
+        """Keys and values of every virtual token and layer."""
+        return self.num_virtual_tokens * 2 * shapes.num_layers * shapes.kv_dim
 
     def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
         """See `PeftMethod.config`."""
@@ -63,8 +75,8 @@ class PrefixTuning(PeftMethod):
         return peft.PrefixTuningConfig(
             task_type="CAUSAL_LM",
             num_virtual_tokens=self.num_virtual_tokens,
-            prefix_projection=self.projection_hidden_size is not None,
-            encoder_hidden_size=self.projection_hidden_size,
+            prefix_projection=self.projection_size is not None,
+            encoder_hidden_size=self.projection_size,
         )
 
 

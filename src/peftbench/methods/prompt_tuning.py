@@ -1,17 +1,16 @@
-"""Prompt tuning."""
+"""Prompt tuning: trained embeddings before the input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family, PeftMethod, check_positive
+from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._settings import check_whole
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
-    from torch import nn
+    from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
     from peftbench.models._shapes import Shapes
@@ -19,31 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTuning(PeftMethod):
-    """Trained embeddings before the input (Lester et al., 2021, arXiv:2104.08691).
+    """Trained embeddings before the input's (Lester et al., 2021, arXiv:2104.08691).
 
-    The model reads ``[p; x]`` with p: (num_virtual_tokens, hidden) trained.
-    Adds ``num_virtual_tokens * hidden`` trainable parameters.
+    Computes ``f([P; E(x)])`` with P: (num_virtual_tokens, hidden), trained, and
+    E(x): (length, hidden), the embeddings of the input. P starts as the embeddings of
+    tokens drawn from the vocabulary.
+    Trains ``num_virtual_tokens * hidden`` parameters. The logits of an adapted model have
+    `num_virtual_tokens` positions more, at the front.
     """
 
-    num_virtual_tokens: int = 20
-    initial: Literal["vocabulary", "random"] = "vocabulary"
+    num_virtual_tokens: int = 100
 
     family: ClassVar[Family] = "soft prompt"
     paper: ClassVar[str] = "Lester et al., 2021, arXiv:2104.08691"
     defaults_from: ClassVar[str] = (
-        "start at the embeddings of random words, and rate 0.3: the paper, section 3 "
-        "(with Adafactor; 3e-2 is its counterpart for AdamW); 20 tokens: section 3.2"
+        "Lester et al.: 100 tokens, sampled vocabulary; drawn here from the whole vocabulary, "
+        "there from its 5,000 most frequent entries"
     )
-    identity_at_start: ClassVar[bool] = False  # the model reads other tokens before x
+    identity_at_start: ClassVar[bool] = False  # the virtual tokens are attended to
     mergeable: ClassVar[bool] = False
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-2}
 
     def __post_init__(self) -> None:
-        check_positive("Prompt tuning", num_virtual_tokens=self.num_virtual_tokens)
-        if self.initial not in ("vocabulary", "random"):
-            raise InvalidSpec(
-                f'Prompt tuning: initial is "vocabulary" or "random", got {self.initial!r}.'
-            )
+        check_whole(
+            "Prompt tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100"
+        )
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """``num_virtual_tokens * hidden``."""
@@ -56,21 +55,14 @@ class PromptTuning(PeftMethod):
         return peft.PromptTuningConfig(
             task_type="CAUSAL_LM",
             num_virtual_tokens=self.num_virtual_tokens,
-            prompt_tuning_init="RANDOM",
+            prompt_tuning_init="SAMPLE_VOCAB",
         )
 
-    def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`. Only a new prompt starts at vocabulary embeddings: one
-        that is loaded stays as it was trained."""
-        import torch
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        from peftbench.methods._virtual_tokens import count_positions_from_mask
 
-        adapted = super().attach(model)
-        if self.initial == "vocabulary":
-            prompt: Any = adapted.prompt_encoder.default.embedding  # type: ignore[union-attr]
-            vocabulary: Any = model.get_input_embeddings()
-            words = torch.randint(vocabulary.num_embeddings, (self.num_virtual_tokens,))
-            with torch.no_grad():
-                prompt.weight.copy_(vocabulary.weight[words.to(vocabulary.weight.device)])
+        adapted = super()._wrap(model, config)
+        count_positions_from_mask(adapted)
         return adapted
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PREDICTIONS = "predictions.parquet"
+_LOCK_ATTEMPTS = 200
 
 
 class LeaseLost(StoreError):
@@ -317,9 +319,14 @@ class Store:
     def _cell_folder(self, cell_id: str) -> Path:
         return self.folder / "cells" / cell_id
 
-    def _writing(self) -> Any:
-        """A transaction; every one takes SQLite's write lock at once (see `_configure`)."""
-        return self._engine.begin()
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that holds the write lock from its beginning: of two processes
+        that read, decide and write, the second reads what the first has written."""
+        with self._engine.connect() as connection, connection.begin():
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     def _finished(self, connection: sa.Connection, cell_ids: Iterable[str]) -> set[str]:
         wanted = set(cell_ids)
@@ -347,9 +354,9 @@ class Store:
         return None
 
     def _check_version(self) -> None:
-        tables.metadata.create_all(self._engine)
         table = tables.facts
         with self._writing() as connection:
+            tables.metadata.create_all(connection)
             row = connection.execute(
                 sa.select(table.c.value).where(table.c.name == "schema_version")
             ).first()
@@ -370,8 +377,15 @@ def _is_over(claim: Any, now: float) -> bool:
 
 
 def _configure(connection: Any, _record: Any) -> None:
-    """Write-ahead log, and every transaction takes the write lock when it begins: two
-    processes that read, decide and write can then not both decide on the same state."""
-    connection.isolation_level = "IMMEDIATE"
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Transactions are ours to begin; several processes may write at a time."""
+    connection.isolation_level = None
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # Going over to the write-ahead log does not wait for other processes.
+            if "locked" not in str(error) or attempt + 1 == _LOCK_ATTEMPTS:
+                raise
+            time.sleep(0.05)
     connection.execute("PRAGMA synchronous = FULL")
