@@ -1,0 +1,179 @@
+"""From an adapted model and prompts to answers.
+
+A closed-label task needs no decoding: one forward pass over a prompt and a candidate
+label shows whether greedy decoding would write exactly that label and stop. Rows where
+it would write something else are decoded. The slow twin decodes every row and must
+give the same outputs. The likelihood of each label comes from the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from peftbench.errors import OutOfMemory
+from peftbench.tasks import Task
+from peftbench.training.batches import Batch
+from peftbench.training.encode import Encoded, Encoder
+from peftbench.training.logits import answer_logits
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model did with one prompt."""
+
+    text: str
+    answer: str | None  # None: unreadable
+    likelihood_answer: str | None = None
+    label_log_likelihoods: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that answers prompts; `max_length` bounds prompt and answer in tokens."""
+
+    model: nn.Module
+    encoder: Encoder
+    max_length: int
+    batch_tokens: int = 8192
+
+    def predict(self, task: Task, prompts: Sequence[str]) -> list[Output]:
+        """The outputs, in the order of the prompts."""
+        self.model.eval()
+        if not task.labels:
+            texts = self.generate(prompts, task.max_new_tokens)
+            return [Output(text, task.read_answer(text)) for text in texts]
+        scored = self.score_labels(prompts, task.labels)
+        undecided = [i for i, label in enumerate(scored) if label.greedy is None]
+        texts = self.generate([prompts[i] for i in undecided], label_bound(task.labels))
+        written = dict(zip(undecided, texts, strict=True))
+        outputs = []
+        for i, row in enumerate(scored):
+            text = written[i] if row.greedy is None else row.greedy
+            best = max(range(len(task.labels)), key=lambda k: row.log_likelihoods[k])
+            outputs.append(
+                Output(text, task.read_answer(text), task.labels[best], row.log_likelihoods)
+            )
+        return outputs
+
+    def predict_slowly(self, task: Task, prompts: Sequence[str]) -> list[Output]:
+        """The slow twin: generate for every row, then read the answer."""
+        bound = label_bound(task.labels) if task.labels else task.max_new_tokens
+        texts = self.generate(prompts, bound)
+        return [Output(text, task.read_answer(text)) for text in texts]
+
+    @torch.no_grad()
+    def score_labels(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelScores]:
+        """Log-likelihood of every label with its end token, and the label that greedy
+        decoding writes, if it is one."""
+        rows = [self._fit(self.encoder.encode(p, label)) for p in prompts for label in labels]
+        log_likelihoods = [0.0] * len(rows)
+        is_greedy = [False] * len(rows)
+
+        def score(chosen: Sequence[int]) -> None:
+            batch = Batch.of([rows[i] for i in chosen], self._pad_id, self._device)
+            logits = answer_logits(self.model, batch.input_ids, batch.answers).float()
+            right = logits.argmax(-1) == batch.targets
+            logs = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
+            sizes = [len(rows[i].completion) for i in chosen]
+            for i, log, hit in zip(chosen, logs.split(sizes), right.split(sizes), strict=True):
+                log_likelihoods[i] = float(log.double().sum())
+                is_greedy[i] = bool(hit.all())
+
+        self._in_batches([len(row) for row in rows], score)
+        return [
+            LabelScores(
+                greedy=next((labels[k] for k in range(len(labels)) if is_greedy[at + k]), None),
+                log_likelihoods=tuple(log_likelihoods[at : at + len(labels)]),
+            )
+            for at in range(0, len(rows), len(labels))
+        ]
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Greedy decoding with a KV cache, up to a stop token or the bound."""
+        room = max(1, self.max_length - max_new_tokens)
+        ids = [self.encoder.prompt(prompt)[-room:] for prompt in prompts]
+        texts = [""] * len(prompts)
+
+        def decode(chosen: Sequence[int]) -> None:
+            length = max(len(ids[i]) for i in chosen)
+            input_ids = torch.full((len(chosen), length), self._pad_id)
+            mask = torch.zeros_like(input_ids)
+            for row, i in enumerate(chosen):  # the padding is on the left
+                input_ids[row, length - len(ids[i]) :] = torch.tensor(ids[i])
+                mask[row, length - len(ids[i]) :] = 1
+            written = self.model.generate(  # type: ignore[operator]
+                input_ids=input_ids.to(self._device),
+                attention_mask=mask.to(self._device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                eos_token_id=list(self.encoder.stop_ids),
+                pad_token_id=self._pad_id,
+            )
+            for i, row in zip(chosen, written[:, length:].tolist(), strict=True):
+                texts[i] = self.encoder.decode(row)
+
+        self._in_batches([len(row) + max_new_tokens for row in ids], decode)
+        return texts
+
+    def prompts_cut(self, prompts: Sequence[str], room_for_answer: int) -> int:
+        """How many prompts are longer than fits, and are read without their beginning."""
+        room = self.max_length - room_for_answer
+        return sum(len(self.encoder.prompt(prompt)) > room for prompt in prompts)
+
+    def _fit(self, row: Encoded) -> Encoded:
+        """Cut the prompt at its start, never the answer."""
+        room = max(1, self.max_length - len(row.completion))
+        return Encoded(row.prompt[-room:], row.completion)
+
+    def _in_batches(self, lengths: Sequence[int], work: Callable[[Sequence[int]], None]) -> None:
+        """Longest first, so that what does not fit fails early; halved if it does not."""
+        limit = self.batch_tokens
+        pending = list(_batches(lengths, limit))
+        while pending:
+            chosen = pending.pop(0)
+            try:
+                work(chosen)
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                if len(chosen) == 1:
+                    raise OutOfMemory(
+                        f"Evaluating one example of {lengths[chosen[0]]} tokens does not "
+                        f"fit into memory ({error}). Lower training.max_length."
+                    ) from error
+                half = len(chosen) // 2
+                pending[:0] = [chosen[:half], chosen[half:]]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self.encoder.tokenizer.pad_token_id)
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Both readings of one row: `greedy` is None where decoding writes no label."""
+
+    greedy: str | None
+    log_likelihoods: tuple[float, ...]
+
+
+def label_bound(labels: Sequence[str]) -> int:
+    """Tokens in which any spelling of a label ends: one per byte, a blank, the end."""
+    return max(len(label.encode()) for label in labels) + 2
+
+
+def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Rows of similar length whose padded size stays within `tokens`."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    while order:
+        size = max(1, tokens // max(1, lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
