@@ -66,10 +66,14 @@ class Predictor:
         return [Output(text, task.read_answer(text)) for text in texts]
 
     @torch.no_grad()
-    def score_labels(self, prompts: Sequence[str], labels: Sequence[str]) -> list[LabelScores]:
+    def score_labels(
+        self, prompts: Sequence[str], labels: Sequence[str]
+    ) -> list[LabelScores]:
         """Log-likelihood of every label with its end token, and the label that greedy
         decoding writes, if it is one."""
-        rows = [self._fit(self.encoder.encode(p, label)) for p in prompts for label in labels]
+        rows = [
+            self._fit(self.encoder.encode(p, label)) for p in prompts for label in labels
+        ]
         log_likelihoods = [0.0] * len(rows)
         is_greedy = [False] * len(rows)
 
@@ -79,14 +83,18 @@ class Predictor:
             right = logits.argmax(-1) == batch.targets
             logs = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
             sizes = [len(rows[i].completion) for i in chosen]
-            for i, log, hit in zip(chosen, logs.split(sizes), right.split(sizes), strict=True):
+            for i, log, hit in zip(
+                chosen, logs.split(sizes), right.split(sizes), strict=True
+            ):
                 log_likelihoods[i] = float(log.double().sum())
                 is_greedy[i] = bool(hit.all())
 
         self._in_batches([len(row) for row in rows], score)
         return [
             LabelScores(
-                greedy=next((labels[k] for k in range(len(labels)) if is_greedy[at + k]), None),
+                greedy=next(
+                    (labels[k] for k in range(len(labels)) if is_greedy[at + k]), None
+                ),
                 log_likelihoods=tuple(log_likelihoods[at : at + len(labels)]),
             )
             for at in range(0, len(rows), len(labels))
@@ -131,7 +139,9 @@ class Predictor:
         room = max(1, self.max_length - len(row.completion))
         return Encoded(row.prompt[-room:], row.completion)
 
-    def _in_batches(self, lengths: Sequence[int], work: Callable[[Sequence[int]], None]) -> None:
+    def _in_batches(
+        self, lengths: Sequence[int], work: Callable[[Sequence[int]], None]
+    ) -> None:
         """Longest first, so that what does not fit fails early; halved if it does not."""
         limit = self.batch_tokens
         pending = list(_batches(lengths, limit))

@@ -42,7 +42,9 @@ class Before:
                 "This base model already has a method on it: detach that one first."
             )
         before = cls(
-            attributes={name: frozenset(vars(part)) for name, part in model.named_modules()},
+            attributes={
+                name: frozenset(vars(part)) for name, part in model.named_modules()
+            },
             training={name: part.training for name, part in model.named_modules()},
             requires_grad={name: p.requires_grad for name, p in model.named_parameters()},
             config=dict(vars(getattr(model, "config", object))),

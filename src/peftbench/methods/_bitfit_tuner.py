@@ -46,10 +46,15 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
     adapter_layer_names = ("bitfit_bias",)
 
-    def __init__(self, base_layer: nn.Linear, adapter_name: str, config: BitFitConfig) -> None:
+    def __init__(
+        self, base_layer: nn.Linear, adapter_name: str, config: BitFitConfig
+    ) -> None:
         super().__init__()
         self.base_layer = base_layer
-        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
+        self.in_features, self.out_features = (
+            base_layer.in_features,
+            base_layer.out_features,
+        )
         self.bitfit_bias = nn.ParameterDict()
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
@@ -72,7 +77,9 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
             result = result + self.bitfit_bias[name].to(result.dtype)
         return result
 
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+    def merge(
+        self, safe_merge: bool = False, adapter_names: list[str] | None = None
+    ) -> None:
         """Fold d into the layer's bias; `safe_merge` refuses one that is not finite."""
         for name in check_adapters_to_merge(self, adapter_names):
             delta = self.bitfit_bias[name].data.to(self.base_layer.weight.dtype)

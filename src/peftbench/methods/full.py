@@ -79,7 +79,9 @@ class Full(Method):
             raise ModelError(f"No weights in {folder}: it has no {_FILE}.")
         weights = load_file(folder / _FILE)
         parameters = dict(model.named_parameters())
-        if {n: w.shape for n, w in weights.items()} != {n: p.shape for n, p in parameters.items()}:
+        if {n: w.shape for n, w in weights.items()} != {
+            n: p.shape for n, p in parameters.items()
+        }:
             raise ModelError(
                 f"The weights in {folder} are of another model: their names or shapes differ."
             )

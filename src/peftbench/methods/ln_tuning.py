@@ -53,7 +53,8 @@ class LnTuning(PeftMethod):
         names = [
             name
             for name, module in model.named_modules()
-            if type(module).__name__.endswith("Norm") and any(module.parameters(recurse=False))
+            if type(module).__name__.endswith("Norm")
+            and any(module.parameters(recurse=False))
         ]
         if not names:
             raise InvalidSpec(

@@ -44,7 +44,9 @@ class PTuning(PeftMethod):
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 
     def __post_init__(self) -> None:
-        check_whole("P-tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100")
+        check_whole(
+            "P-tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100"
+        )
         check_whole("P-tuning", "encoder_hidden_size", self.encoder_hidden_size, "try 128")
         if self.encoder not in ("mlp", "lstm"):
             raise InvalidSpec(

@@ -67,7 +67,9 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **arguments)
     except Exception as error:
-        raise ModelError(f"The tokenizer of {source.name} does not load: {error}") from error
+        raise ModelError(
+            f"The tokenizer of {source.name} does not load: {error}"
+        ) from error
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source.location,

@@ -62,7 +62,9 @@ class Shapes:
             head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
             parameters=sum(p.numel() for p in model.parameters()),
             linears=tuple(
-                Linear(name, module.in_features, module.out_features, module.bias is not None)
+                Linear(
+                    name, module.in_features, module.out_features, module.bias is not None
+                )
                 for name, module in model.named_modules()
                 if isinstance(module, nn.Linear) and module is not head
             ),

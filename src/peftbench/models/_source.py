@@ -94,7 +94,9 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
     total = hashlib.sha256()
     for file, _, _ in stamp:
         with (folder / file).open("rb") as stream:
-            total.update(f"{file} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+            total.update(
+                f"{file} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode()
+            )
     return total.hexdigest()
 
 

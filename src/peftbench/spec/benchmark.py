@@ -80,7 +80,6 @@ class Training(Frozen):
     patience: int | None = Field(None, ge=1)
     """Stop after so many validations without a better score; null: never."""
 
-
     def over(self, *weaker: Mapping[str, Any]) -> Training:
         """These settings where they were said outright, else the last of `weaker` that
         says otherwise, else the defaults."""
@@ -153,7 +152,9 @@ class Benchmark(Frozen):
         min_length=1
     )
     tasks: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field((1, 2, 3), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        (1, 2, 3), min_length=1
+    )
     training: Training = Training()
     limits: Limits = Limits()
     protocol: Literal["strict"] = "strict"

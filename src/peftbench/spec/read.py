@@ -96,7 +96,9 @@ def _override(raw: dict[str, Any], override: str) -> None:
 def _explain(detail: Any) -> str:
     """One line for one error of pydantic: path, what is wrong, what to do."""
     location: tuple[str | int, ...] = detail["loc"]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    path = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+    )
     path = path.lstrip(".") or "spec"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(location[:-1])

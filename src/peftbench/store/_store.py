@@ -115,7 +115,12 @@ class Store:
     # What was asked for
 
     def add_benchmark(
-        self, name: str, *, origin: str, spec: Mapping[str, Any], cells: Sequence[PlannedCell]
+        self,
+        name: str,
+        *,
+        origin: str,
+        spec: Mapping[str, Any],
+        cells: Sequence[PlannedCell],
     ) -> None:
         """Remember which cells a spec stands for. An edited spec replaces its old plan;
         a different spec from elsewhere under the same name is refused."""
@@ -211,9 +216,7 @@ class Store:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(table).where(table.c.holder != "")).all()
             done = self._finished(connection, wanted)
-        return any(
-            row.cell_id in wanted - done and not _is_over(row, now) for row in rows
-        )
+        return any(row.cell_id in wanted - done and not _is_over(row, now) for row in rows)
 
     # Results
 
@@ -362,7 +365,9 @@ class Store:
             ).first()
             if row is None:
                 connection.execute(
-                    sa.insert(table).values(name="schema_version", value=str(SCHEMA_VERSION))
+                    sa.insert(table).values(
+                        name="schema_version", value=str(SCHEMA_VERSION)
+                    )
                 )
             elif int(row.value) > SCHEMA_VERSION:
                 raise StoreError(

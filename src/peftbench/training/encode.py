@@ -34,7 +34,11 @@ class Encoder:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, chat_template: bool, stop_ids: Sequence[int]
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        chat_template: bool,
+        stop_ids: Sequence[int],
     ) -> None:
         self.tokenizer = tokenizer
         self.uses_chat_template = chat_template and bool(
@@ -67,7 +71,9 @@ class Encoder:
         tail = self._completion(prompt, completion, head)
         tail = tuple(tail[: _first(tail, self.stop_ids)])
         if not tail:
-            raise DataError(f"The completion {completion!r} has no tokens; there is no target.")
+            raise DataError(
+                f"The completion {completion!r} has no tokens; there is no target."
+            )
         return Encoded(head, (*tail, self._end_after(prompt, completion)))
 
     def encode_example(self, example: Example) -> Encoded:

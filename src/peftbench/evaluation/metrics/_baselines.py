@@ -1,0 +1,26 @@
+"""What an answer that ignores its prompt would score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from peftbench.evaluation.metrics._metric import Answers, Metric
+
+
+def constant_answer(train_targets: Sequence[str], *, is_number: bool) -> str:
+    """The best constant answer that the training part suggests: its mean where targets
+    are numbers to be correlated, else its most frequent target."""
+    if is_number:
+        return f"{sum(map(float, train_targets)) / len(train_targets):g}"
+    counts = Counter(train_targets)
+    return min(counts, key=lambda target: (-counts[target], target))
+
+
+def constant_score(
+    metric: Metric, answer: str, targets: Sequence[str], labels: tuple[str, ...]
+) -> float:
+    """Score of giving `answer` to every row."""
+    return metric.score(
+        Answers(predicted=[answer] * len(targets), targets=targets, labels=labels)
+    )

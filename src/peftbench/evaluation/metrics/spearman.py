@@ -1,0 +1,21 @@
+"""Spearman correlation: Pearson's r of the ranks, ties sharing their mean rank."""
+
+from __future__ import annotations
+
+from peftbench.evaluation.metrics._metric import Answers, Metric
+from peftbench.evaluation.metrics.pearson import correlation, numbers
+
+
+def score(answers: Answers) -> float:
+    """Rank correlation in [-1, 1]; unreadable answers as in `pearson`.
+
+    >>> score(Answers(predicted=["1", "2", "9"], targets=["2", "4", "6"]))
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    predicted, gold = numbers(answers)
+    return correlation(rankdata(predicted), rankdata(gold))
+
+
+METRIC = Metric(score=score, unit="correlation", chance_is_zero=True)

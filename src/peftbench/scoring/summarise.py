@@ -1,0 +1,354 @@
+"""From records to a summary: every number of a report, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+import peftbench
+from peftbench import methods, tasks
+from peftbench.errors import PeftbenchError
+from peftbench.evaluation import metrics
+from peftbench.scoring.intervals import mean_interval
+from peftbench.scoring.penalties import pscp, pscp_factors
+from peftbench.scoring.ranks import average_ranks, ranks
+from peftbench.scoring.summary import (
+    Curve,
+    Entry,
+    MethodInfo,
+    Standing,
+    Summary,
+    TaskInfo,
+    Trouble,
+)
+from peftbench.scoring.ties import tied_with_best
+from peftbench.spec import Cell
+from peftbench.store.record import Cost, Manifest, Record
+
+
+class Planned(Protocol):
+    """A cell and what the report calls its model and method (`store.PlannedCell`)."""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def label(self) -> str:
+        """The method's label."""
+
+
+RowScoresOf = Callable[[str], Sequence[float] | None]
+
+
+def summarise(
+    name: str,
+    spec: Mapping[str, Any],
+    planned: Sequence[Planned],
+    records: Mapping[str, Record],
+    costs: Sequence[Cost],
+    row_scores: RowScoresOf,
+) -> Summary:
+    """Everything a report on one benchmark shows.
+
+    `row_scores` gives the stored row scores (jackknife pseudo-values) of a finished
+    cell. Means over unequal sets of tasks or seeds are not taken: they are None.
+    """
+    groups: dict[tuple[str, str, str], list[Planned]] = {}
+    for one in planned:
+        groups.setdefault((one.model, one.label, one.cell.task.name), []).append(one)
+    models = tuple(dict.fromkeys(one.model for one in planned))
+    labels = tuple(dict.fromkeys(one.label for one in planned))
+    task_infos = tuple(
+        _task_info(
+            task,
+            [records.get(one.cell.id) for one in planned if one.cell.task.name == task],
+        )
+        for task in dict.fromkeys(one.cell.task.name for one in planned)
+    )
+    entries = [_entry(key, cells, records) for key, cells in groups.items()]
+    entries = [
+        marked
+        for model in models
+        for info in task_infos
+        for marked in _mark_best(
+            [e for e in entries if e.model == model and e.task == info.name],
+            groups,
+            records,
+            row_scores,
+            higher=info.better == "higher",
+        )
+    ]
+    return Summary(
+        name=name,
+        description=str(spec.get("description", "")),
+        protocol=str(spec.get("protocol", "strict")),
+        spec=spec,
+        models=models,
+        methods=tuple(
+            _method_info(next(one for one in planned if one.label == label))
+            for label in labels
+        ),
+        tasks=task_infos,
+        seeds=tuple(dict.fromkeys(o.cell.seed for o in planned if o.cell.seed is not None)),
+        entries=tuple(entries),
+        standings=tuple(
+            standing
+            for model in models
+            for standing in _standings(model, labels, task_infos, entries, planned, costs)
+        ),
+        curves=tuple(
+            Curve(
+                model=one.model,
+                method=one.label,
+                task=one.cell.task.name,
+                seed=_seed(one.cell),
+                validations=record.validations,
+            )
+            for one in planned
+            if (record := records.get(one.cell.id)) and record.validations
+        ),
+        troubles=tuple(
+            _trouble(one, records.get(one.cell.id))
+            for one in planned
+            if one.cell.id not in records or records[one.cell.id].status != "finished"
+        ),
+        cells=len(planned),
+        finished_cells=sum(
+            one.cell.id in records and records[one.cell.id].status == "finished"
+            for one in planned
+        ),
+        manifests=_distinct(
+            [records[o.cell.id].manifest for o in planned if o.cell.id in records]
+        ),
+        peftbench_version=peftbench.__version__,
+    )
+
+
+def to_rows(summary: Summary) -> list[dict[str, Any]]:
+    """One row for every model, method, task and seed that has a score."""
+    metric = {info.name: info.metric for info in summary.tasks}
+    return [
+        {
+            "benchmark": summary.name,
+            "protocol": summary.protocol,
+            "model": entry.model,
+            "method": entry.method,
+            "task": entry.task,
+            "seed": seed,
+            "metric": metric[entry.task],
+            "score": score,
+        }
+        for entry in summary.entries
+        for seed, score in entry.by_seed.items()
+    ]
+
+
+def _seed(cell: Cell) -> str:
+    return "-" if cell.seed is None else str(cell.seed)
+
+
+def _entry(
+    key: tuple[str, str, str], cells: Sequence[Planned], records: Mapping[str, Record]
+) -> Entry:
+    finished = [
+        (one.cell, records[one.cell.id])
+        for one in cells
+        if one.cell.id in records and records[one.cell.id].headline
+    ]
+    by_seed = {_seed(cell): record.scores[0].value for cell, record in finished}
+    names = {score.name for _, record in finished for score in record.scores[1:]}
+    others = {
+        name: [s.value for _, record in finished for s in record.scores if s.name == name]
+        for name in sorted(names)
+    }
+    model, method, task = key
+    return Entry(
+        model=model,
+        method=method,
+        task=task,
+        by_seed=by_seed,
+        interval=mean_interval(list(by_seed.values())) if by_seed else None,
+        complete=len(finished) == len(cells),
+        other_scores={name: sum(values) / len(values) for name, values in others.items()},
+    )
+
+
+def _mark_best(
+    entries: Sequence[Entry],
+    groups: Mapping[tuple[str, str, str], Sequence[Planned]],
+    records: Mapping[str, Record],
+    row_scores: RowScoresOf,
+    *,
+    higher: bool,
+) -> list[Entry]:
+    """Only complete entries compete: a mean over fewer seeds is not comparable."""
+    means = {e.method: e.interval.mean for e in entries if e.complete and e.interval}
+    if len(means) < 2:
+        return list(entries)
+    best = (max if higher else min)(means, key=lambda method: means[method])
+    rows = {}
+    for entry in entries:
+        if entry.method in means:
+            cells = groups[entry.model, entry.method, entry.task]
+            found = [row_scores(one.cell.id) for one in cells]
+            if all(found):
+                rows[entry.method] = np.array(found, dtype=np.float64)
+    tied = tied_with_best(rows, best) if best in rows else frozenset({best})
+    return [
+        entry.model_copy(
+            update={
+                "is_best": entry.method in means and means[entry.method] == means[best],
+                "is_tied_with_best": entry.method in tied,
+            }
+        )
+        for entry in entries
+    ]
+
+
+def _standings(
+    model: str,
+    labels: Sequence[str],
+    infos: Sequence[TaskInfo],
+    entries: Sequence[Entry],
+    planned: Sequence[Planned],
+    costs: Sequence[Cost],
+) -> list[Standing]:
+    own = {(e.method, e.task): e for e in entries if e.model == model and e.complete}
+    by_task = [
+        ranks(
+            {
+                m: i.mean
+                for m in labels
+                if (e := own.get((m, info.name))) and (i := e.interval)
+            },
+            higher_is_better=info.better == "higher",
+        )
+        for info in infos
+    ]
+    average = average_ranks(by_task)
+    standings = []
+    for label in labels:
+        intervals = [
+            e.interval
+            for info in infos
+            if (e := own.get((label, info.name))) and e.interval
+        ]
+        mean = 100 * sum(i.mean for i in intervals) / len(infos)
+        complete = len(intervals) == len(infos)
+        cost = _cost_of(model, label, planned, costs)
+        values: dict[str, Any] = {}
+        if cost:
+            inputs = (
+                cost.trainable_parameters,
+                max(0, cost.extra_forward_flops) / 1e12,
+                cost.peak_memory.total / 1e9,
+            )
+            factors = pscp_factors(*inputs)
+            values = dict(
+                zip(
+                    ("parameter_factor", "flops_factor", "memory_factor"),
+                    factors,
+                    strict=True,
+                )
+            )
+            if complete:
+                values["pscp"] = pscp(mean, *inputs)
+        standings.append(
+            Standing(
+                model=model,
+                method=label,
+                average_rank=average.get(label),
+                mean_score=mean if complete else None,
+                cost=cost,
+                **values,
+            )
+        )
+    return standings
+
+
+def _cost_of(
+    model: str, label: str, planned: Sequence[Planned], costs: Sequence[Cost]
+) -> Cost | None:
+    cell = next((o.cell for o in planned if o.model == model and o.label == label), None)
+    if cell is None:
+        return None
+    asked = (
+        cell.model.identity,
+        cell.model.dtype,
+        cell.method.name,
+        cell.method.parameters,
+    )
+    matching = (
+        cost
+        for cost in costs
+        if (cost.model_identity, cost.dtype, cost.method, cost.parameters) == asked
+    )
+    return next(matching, None)
+
+
+def _task_info(name: str, records: Sequence[Record | None]) -> TaskInfo:
+    done = next((record for record in records if record and record.scores), None)
+    metric = done.scores[0].name if done else ""
+    try:
+        task = tasks.get(name)
+        metric = metric or task.headline
+        description, is_generated = task.description, task.is_generated
+    except PeftbenchError:  # a plug-in task that is not installed here
+        description, is_generated = "", False
+    known = metrics.get(metric) if metric in metrics.names() else None
+    return TaskInfo(
+        name=name,
+        description=description,
+        is_generated=is_generated,
+        metric=metric,
+        unit=known.unit if known else "",
+        better=known.better if known else "higher",
+        test_examples=done.scores[0].examples if done else None,
+        baselines=done.baselines if done else (),
+    )
+
+
+def _method_info(one: Planned) -> MethodInfo:
+    cell = one.cell
+    try:
+        method = methods.get(cell.method.name)
+        family, paper = str(method.family), method.paper
+    except PeftbenchError:  # a plug-in method that is not installed here
+        family, paper = "", ""
+    return MethodInfo(
+        label=one.label,
+        name=cell.method.name,
+        parameters=cell.method.parameters,
+        family=family,
+        paper=paper,
+        trains=cell.training is not None,
+        learning_rate=cell.training.learning_rate if cell.training else None,
+    )
+
+
+def _trouble(one: Planned, record: Record | None) -> Trouble:
+    return Trouble(
+        cell=one.cell.short_id,
+        model=one.model,
+        method=one.label,
+        task=one.cell.task.name,
+        seed=_seed(one.cell),
+        status=record.status if record else "missing",
+        reason=(record.error or "") if record else "not run yet",
+    )
+
+
+def _distinct(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    """One manifest for each machine and set of versions."""
+    found = {
+        (m.host, tuple(sorted(m.packages.items())), m.git_commit, m.device): m
+        for m in manifests
+    }
+    return tuple(found.values())
