@@ -58,7 +58,7 @@ class Catalogue(Generic[T]):
 
     def module(self, name: str) -> ModuleType:
         """The module that defines `name`."""
-        canonical = self._canonical(name)
+        canonical = self.canonical(name)
         if canonical in self._files:
             return _import_file(self._files[canonical])
         if canonical in self._modules:
@@ -68,19 +68,20 @@ class Catalogue(Generic[T]):
             return loaded if isinstance(loaded, ModuleType) else _holder(self, loaded)
         raise UnknownName(self.kind, name, self.names())
 
-    def _canonical(self, name: str) -> str:
+    def canonical(self, name: str) -> str:
+        """The name as the catalogue writes it."""
         return name.replace("-", self.separator).replace("_", self.separator)
 
     @cached_property
     def _modules(self) -> dict[str, str]:
         folder = Path(str(importlib.import_module(self.package).__file__)).parent
         stems = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
-        return {self._canonical(stem): stem for stem in stems}
+        return {self.canonical(stem): stem for stem in stems}
 
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
         group = entry_points(group=f"peftbench.{self.kind}s")
-        return {self._canonical(point.name): point for point in group}
+        return {self.canonical(point.name): point for point in group}
 
     @property
     def _files(self) -> dict[str, Path]:
@@ -91,7 +92,7 @@ class Catalogue(Generic[T]):
             if not path.is_file():
                 raise InvalidSpec(f"No plug-in file {str(path)!r}: is the path right?")
             if f"\n{self.attribute} " in path.read_text("utf-8"):
-                found[self._canonical(path.stem)] = path
+                found[self.canonical(path.stem)] = path
         return found
 
 

@@ -1,0 +1,341 @@
+"""One cell from start to finish: attach, train, save, load again, check, score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from peftbench.engine import manifest as facts
+from peftbench.engine.clock import PhaseClock
+from peftbench.engine.plan import rebuild_method
+from peftbench.errors import CheckFailed, DataError
+from peftbench.evaluation import metrics
+from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
+from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
+from peftbench.evaluation.predict import Output, Predictor, label_bound
+from peftbench.methods import Method
+from peftbench.models._load import BaseModel
+from peftbench.spec import Cell, Training
+from peftbench.store import (
+    PREDICTIONS,
+    Baseline,
+    Checkpoints,
+    Manifest,
+    Prediction,
+    Record,
+    Score,
+    Validation,
+    write_predictions,
+)
+from peftbench.tasks import Example
+from peftbench.tasks._data import TaskData
+from peftbench.training.batches import plan_batches
+from peftbench.training.encode import Encoded, Encoder, stop_ids
+from peftbench.training.logits import all_logits
+from peftbench.training.loop import Member, train_group
+from peftbench.training.run import Run
+from peftbench.training.seeds import seed_everything, state_sha256, trainable
+
+#: Prompts of so many test rows are kept with the predictions, to look at.
+_PROMPTS_KEPT = 8
+
+
+@dataclass
+class CellRun:
+    """The computation of one cell on a resident base model."""
+
+    cell: Cell
+    base: BaseModel
+    data: TaskData
+    checkpoints: Checkpoints
+    staging: Path
+    keep_adapter: bool = False
+    on_step: Callable[[int, int], None] = lambda _step, _steps: None
+    checkpoint_seconds: float = 30.0
+    clock: PhaseClock = field(default_factory=PhaseClock)
+    started_at: str = field(default_factory=facts.now)
+    initial_sha256: str | None = None
+    resumed: int = 0
+
+    def __post_init__(self) -> None:
+        self.method: Method = rebuild_method(self.cell)
+        self.encoder = Encoder(
+            self.base.tokenizer,
+            chat_template=self.cell.model.chat_template,
+            stop_ids=stop_ids(self.base.tokenizer, self.base.model.generation_config),
+        )
+        virtual = getattr(self.method, "num_virtual_tokens", 0)
+        room = (self.base.max_positions or self.cell.max_length + virtual) - virtual
+        self.max_length = min(self.cell.max_length, room)
+        self.headline = metrics.get(self.data.task.headline)
+
+    def compute(self) -> Record:
+        """Train and score; returns the record, with its files in `staging`."""
+        seed_everything(self.cell.seed or 0)
+        adapted = self.method.attach(self.base.model)
+        try:
+            self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
+            count = sum(p.numel() for p in trainable(adapted).values())
+            run, left_out = self._train(adapted) if self.cell.training else (None, 0)
+            with self.clock.phase("save"):
+                self.method.save(adapted, self.staging / "adapter")
+                trained = self._probe(adapted)
+        finally:
+            self.base.model = self.method.detach(adapted)
+        return self._score(run, left_out, count, trained)
+
+    def manifest(self) -> Manifest:
+        """Provenance of this run so far."""
+        commit, dirty = facts.git_state()
+        return Manifest(
+            started_at=self.started_at,
+            finished_at=facts.now(),
+            host=facts.host(),
+            platform=facts.system(),
+            device=str(self.base.device),
+            threads=torch.get_num_threads(),
+            packages=facts.packages(),
+            git_commit=commit,
+            git_dirty=dirty,
+            initial_adapter_sha256=self.initial_sha256,
+            chat_template=self.encoder.uses_chat_template,
+            resumed=self.resumed,
+        )
+
+    def _train(self, adapted: nn.Module) -> tuple[Run, int]:
+        training = self.cell.training
+        assert training is not None
+        with self.clock.phase("tokenise"):
+            examples, left_out = self._encoded(self.data.examples["train"])
+            run = self._run(adapted, training, examples)
+        validation = self.data.examples["validation"]
+        member = Member(
+            run,
+            validate=lambda: self._validate(adapted, validation),
+            checkpoints=self.checkpoints,
+            on_step=self.on_step,
+        )
+        with self.clock.phase("train"):
+            train_group([member], checkpoint_seconds=self.checkpoint_seconds)
+        self.resumed = run.progress.resumed
+        if member.failure:
+            raise member.failure
+        return run, left_out
+
+    def _run(
+        self, adapted: nn.Module, training: Training, examples: Sequence[Encoded]
+    ) -> Run:
+        lengths = [len(example) for example in examples]
+        batches = plan_batches(
+            lengths, training, seed=self.cell.seed or 0, task=self.cell.task.name
+        )
+        return Run(
+            adapted,
+            training,
+            examples,
+            batches,
+            pad_id=int(self.base.tokenizer.pad_token_id),
+            higher_is_better=self.headline.better == "higher",
+        )
+
+    def _encoded(self, examples: Sequence[Example]) -> tuple[list[Encoded], int]:
+        """Training examples in tokens; those that are too long are left out whole."""
+        rows = [self.encoder.encode_example(example) for example in examples]
+        kept = [row for row in rows if len(row) <= self.max_length]
+        if not kept:
+            raise DataError(
+                f"{self.cell.task.name}: all {len(rows)} training examples are longer than "
+                f"{self.max_length} tokens. Raise training.max_length, or choose a model "
+                "with a longer context."
+            )
+        return kept, len(rows) - len(kept)
+
+    def _validate(self, adapted: nn.Module, examples: Sequence[Example]) -> float:
+        with self.clock.phase("validate"):
+            outputs = self._predict(adapted, examples)
+            return self.headline.score(self._answers(outputs, examples))
+
+    def _predict(self, adapted: nn.Module, examples: Sequence[Example]) -> list[Output]:
+        predictor = Predictor(adapted, self.encoder, self.max_length)
+        return predictor.predict(self.data.task, [example.prompt for example in examples])
+
+    def _answers(
+        self, outputs: Sequence[Output], examples: Sequence[Example]
+    ) -> metrics.Answers:
+        return metrics.Answers(
+            predicted=[output.answer for output in outputs],
+            targets=[example.target for example in examples],
+            labels=self.data.task.labels,
+        )
+
+    def _score(
+        self, run: Run | None, left_out: int, count: int, trained: torch.Tensor
+    ) -> Record:
+        """Load what was saved, make sure that it is what was trained, and score that."""
+        test = self.data.examples["test"]
+        before = self._probe(self.base.model)
+        with self.clock.phase("load"):
+            loaded = self.method.load(self.base.model, self.staging / "adapter")
+        try:
+            self._check(self._probe(loaded), trained, before, run)
+            with self.clock.phase("evaluate"):
+                outputs = self._predict(loaded, test)
+                cut = self._prompts_cut(loaded, test)
+        finally:
+            self.base.model = self.method.detach(loaded)
+        answers = self._answers(outputs, test)
+        with self.clock.phase("save"):
+            rows = self._write(outputs, test, answers)
+            stored = sum(
+                path.stat().st_size
+                for path in (self.staging / "adapter").rglob("*")
+                if path.suffix in (".safetensors", ".json")
+            )
+            self._keep_or_drop_adapter()
+        train = self.data.examples["train"]
+        return Record(
+            cell=self.cell,
+            status="finished",
+            manifest=self.manifest(),
+            scores=self._scores(outputs, test, answers, rows),
+            baselines=self._baselines(train, test),
+            validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
+            if run
+            else (),
+            steps=run.progress.step if run else 0,
+            best_step=run.progress.best_step if run else None,
+            trainable_parameters=count,
+            stored_bytes=stored,
+            micro_batch_size=run.progress.micro_batch_size if run else None,
+            counts={
+                "train examples": len(train) - left_out if run else 0,
+                "train examples left out as too long": left_out,
+                "validation examples": len(self.data.examples["validation"]) if run else 0,
+                "test examples": len(test),
+                "test prompts cut at their start": cut,
+                "test prompts also in train or validation": self.data.duplicate_prompts,
+            },
+            seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
+        )
+
+    @torch.no_grad()
+    def _probe(self, adapted: nn.Module) -> torch.Tensor:
+        """Logits of one short test prompt: the fingerprint of what a model computes."""
+        adapted.eval()
+        ids = self.encoder.prompt(self.data.examples["test"][0].prompt)[-64:]
+        return all_logits(adapted, torch.tensor([ids], device=self.base.device)).float()
+
+    def _check(
+        self,
+        loaded: torch.Tensor,
+        trained: torch.Tensor,
+        before: torch.Tensor,
+        run: Run | None,
+    ) -> None:
+        if not torch.allclose(loaded, trained, rtol=1e-3, atol=1e-4):
+            raise CheckFailed(
+                "The saved adapter does not compute what the trained one did: logits differ "
+                f"by {float((loaded - trained).abs().max()):.3g}. The method's save and load "
+                "do not fit together."
+            )
+        if run and torch.equal(loaded, before):
+            raise CheckFailed(
+                "The trained adapter changes nothing: its logits equal the base model's. "
+                "Either it is not switched on, or training moved no parameter."
+            )
+
+    def _prompts_cut(self, adapted: nn.Module, test: Sequence[Example]) -> int:
+        task = self.data.task
+        room = label_bound(task.labels) if task.labels else task.max_new_tokens
+        predictor = Predictor(adapted, self.encoder, self.max_length)
+        return predictor.prompts_cut([example.prompt for example in test], room)
+
+    def _write(
+        self, outputs: Sequence[Output], test: Sequence[Example], answers: metrics.Answers
+    ) -> list[float]:
+        rows = pseudo_values(self.headline, answers)
+        write_predictions(
+            self.staging / PREDICTIONS,
+            [
+                Prediction(
+                    row=i,
+                    prompt_sha256=self.encoder.prompt_sha256(example.prompt),
+                    prompt=self.encoder.render(example.prompt)
+                    if i < _PROMPTS_KEPT
+                    else None,
+                    output=output.text,
+                    answer=output.answer,
+                    target=example.target,
+                    score=value,
+                    likelihood_answer=output.likelihood_answer,
+                    label_log_likelihoods=output.label_log_likelihoods,
+                )
+                for i, (output, example, value) in enumerate(
+                    zip(outputs, test, rows, strict=True)
+                )
+            ],
+        )
+        return rows
+
+    def _scores(
+        self,
+        outputs: Sequence[Output],
+        test: Sequence[Example],
+        answers: metrics.Answers,
+        rows: list[float],
+    ) -> tuple[Score, ...]:
+        task = self.data.task
+        names = dict.fromkeys([*task.metrics, "format_error_rate"])
+        scores = [
+            _score_of(name, answers, rows if name == task.headline else None)
+            for name in names
+        ]
+        if task.labels:
+            likely = metrics.Answers(
+                predicted=[output.likelihood_answer for output in outputs],
+                targets=answers.targets,
+                labels=task.labels,
+            )
+            score = _score_of("accuracy", likely, None)
+            scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
+        return tuple(scores)
+
+    def _baselines(
+        self, train: Sequence[Example], test: Sequence[Example]
+    ) -> tuple[Baseline, ...]:
+        task = self.data.task
+        answer = constant_answer(
+            [example.target for example in train],
+            is_number=self.headline.chance_is_zero and not task.labels,
+        )
+        value = constant_score(
+            self.headline, answer, [example.target for example in test], task.labels
+        )
+        name = "majority class" if task.labels else "constant"
+        return (Baseline(name=name, answer=answer, value=value),)
+
+    def _keep_or_drop_adapter(self) -> None:
+        import shutil
+
+        folder = self.staging / "adapter"
+        if not self.keep_adapter:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif folder.is_dir():
+            about = {"method": self.cell.method.name, "cell": self.cell.id}
+            (folder / "peftbench.json").write_text(json.dumps(about), "utf-8")
+
+
+def _score_of(name: str, answers: metrics.Answers, rows: list[float] | None) -> Score:
+    metric = metrics.get(name)
+    values = pseudo_values(metric, answers) if rows is None else rows
+    return Score(
+        name=name,
+        value=metric.score(answers),
+        standard_error=standard_error(values),
+        examples=len(answers),
+    )

@@ -1,0 +1,123 @@
+"""From a spec to its cells, with nothing loaded: everything is checked here first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peftbench import methods, tasks
+from peftbench.errors import InvalidSpec
+from peftbench.evaluation import metrics
+from peftbench.methods import Method
+from peftbench.models import ModelSource, resolve
+from peftbench.spec import (
+    Benchmark,
+    Cell,
+    CellMethod,
+    CellModel,
+    CellTask,
+    MethodChoice,
+    ModelChoice,
+    Training,
+)
+from peftbench.store import PlannedCell
+from peftbench.tasks._data import data_identity
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A benchmark's cells, in the order they are run, and the models they need."""
+
+    benchmark: Benchmark
+    cells: tuple[PlannedCell, ...]
+    models: Mapping[str, ModelSource]  # by identity
+    data_dir: Path | None
+
+
+def build_method(choice: MethodChoice) -> Method:
+    """The method of a spec, its settings checked; raises `InvalidSpec`."""
+    kind = methods.get(choice.name)
+    known = kind.__dataclass_fields__
+    for name in choice.parameters:
+        if name not in known:
+            raise InvalidSpec(
+                f"methods: {choice.label}: {choice.name} has no setting {name!r}; it has "
+                f"{', '.join(known) or 'none'}."
+            )
+    try:
+        return kind(**choice.parameters)
+    except TypeError as error:
+        raise InvalidSpec(f"methods: {choice.label}: {error}") from error
+
+
+def rebuild_method(cell: Cell) -> Method:
+    """The method of a cell."""
+    return methods.get(cell.method.name)(**cell.method.parameters)
+
+
+def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
+    """Expand a benchmark; raises on any name, setting or file that does not exist.
+
+    Cells of one model stand together, so that a worker loads it once; within a model,
+    tasks and methods take turns seed by seed, so that early results cover the grid.
+    """
+    built = [(choice, build_method(choice)) for choice in benchmark.methods]
+    for task in benchmark.tasks:
+        for metric in tasks.get(task).metrics:
+            metrics.get(metric)
+    data = {task: data_identity(task, data_dir=data_dir) for task in benchmark.tasks}
+    sources = [(choice, resolve(choice)) for choice in benchmark.models]
+    planned = [
+        PlannedCell(
+            _cell(benchmark, model, source, choice, method, task, data[task], seed),
+            model.name,
+            choice.label,
+        )
+        for model, source in sources
+        for seed in benchmark.seeds
+        for task in benchmark.tasks
+        for choice, method in built
+        if method.trains or seed == benchmark.seeds[0]
+    ]
+    return Plan(benchmark, tuple(planned), {s.identity: s for _, s in sources}, data_dir)
+
+
+def _cell(
+    benchmark: Benchmark,
+    model: ModelChoice,
+    source: ModelSource,
+    choice: MethodChoice,
+    method: Method,
+    task: str,
+    data: str,
+    seed: int,
+) -> Cell:
+    said = benchmark.training.model_dump(exclude_unset=True)
+    training = choice.training.over(method.training, said)
+    return Cell(
+        model=CellModel(
+            name=model.name,
+            identity=source.identity,
+            dtype=model.dtype,
+            chat_template=model.chat_template,
+        ),
+        method=CellMethod(
+            name=methods.CATALOGUE.canonical(choice.name), parameters=_plain(method)
+        ),
+        task=CellTask(name=task, version=tasks.get(task).version, data=data),
+        seed=seed if method.trains else None,
+        training=Training(**training.model_dump()) if method.trains else None,
+        max_length=training.max_length,
+        limits=benchmark.limits,
+        protocol=benchmark.protocol,
+    )
+
+
+def _plain(method: Method) -> dict[str, Any]:
+    """Settings as JSON knows them: the same before and after the store."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in method.parameters().items()
+    }
