@@ -188,6 +188,7 @@ def _without_known_warnings() -> Iterator[None]:
         for message in (
             ".*is_gradient_checkpointing. is deprecated",  # peft asks, transformers warns
             ".*cannot merge the BEFT adapter",  # `bitfit` makes the missing bias first
+            "Unsupported layer type .*Norm",  # ln-tuning has no use for its widths
         ):
             warnings.filterwarnings("ignore", message)
         yield

@@ -24,12 +24,13 @@ def count_positions_from_mask(adapted: PeftModel) -> None:
 
 
 def _prepare_inputs_for_generation(
-    adapted: PeftModel, *arguments: Any, **named: Any
+    adapted: PeftModel, *args: Any, **kwargs: Any
 ) -> dict[str, Any]:
+    # transformers reads this signature: only one with `kwargs` may be given any input.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Position ids are not supported")
         inputs: dict[str, Any] = type(adapted).prepare_inputs_for_generation(
-            adapted, *arguments, **named
+            adapted, *args, **kwargs
         )
     mask = inputs.get("attention_mask")
     if mask is not None and mask.dim() == 2:

@@ -54,7 +54,7 @@ class LnTuning(PeftMethod):
             name
             for name, module in model.named_modules()
             if type(module).__name__.endswith("Norm")
-            and any(module.parameters(recurse=False))
+            and list(module.parameters(recurse=False))
         ]
         if not names:
             raise InvalidSpec(
@@ -67,12 +67,17 @@ class LnTuning(PeftMethod):
         """See `Method.merge`: the trained norms take the place of the base's."""
         for layer, norm in _norms(cast("PeftModel", adapted)):
             norm.to(next(layer.get_base_layer().parameters()).dtype)
+            norm._forward_pre_hooks.clear()
         return super().merge(adapted)
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        from torch import nn
+
         adapted = super()._wrap(model, config)
         for layer, norm in _norms(adapted):
             norm.float()  # peft leaves the copies in the precision of the base
+            if isinstance(norm, nn.LayerNorm):  # the kernel wants one precision
+                norm.register_forward_pre_hook(_as_float32)
             layer.register_forward_hook(_in_precision_of_input)
         return adapted
 
@@ -83,6 +88,12 @@ def _norms(adapted: PeftModel) -> Iterator[tuple[Any, nn.Module]]:
     for module in tuner.modules():
         if isinstance(module, tuner.tuner_layer_cls):
             yield module, cast("nn.ModuleDict", module.ln_tuning_layers)[_ADAPTER]
+
+
+def _as_float32(
+    _norm: nn.Module, arguments: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, ...]:
+    return (arguments[0].float(), *arguments[1:])
 
 
 def _in_precision_of_input(

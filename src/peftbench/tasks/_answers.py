@@ -5,8 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-#: A decimal number as people write it: 7, -3, 1,200, 0.5, .5, 2.
-_NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?<=\d)")
+#: A number as people write it: 7, -3, 1,200, 0.5, .5, $18. A minus sign right after a
+#: digit, a letter or a bracket takes away ("10-3"), and is not the number's own.
+_NUMBER = re.compile(
+    r"""
+    (?P<sign>(?<![\w)])[-+\N{MINUS SIGN}])?
+    [$€£]?
+    (?P<digits>
+        (?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?
+        | (?<!\w)\.[0-9]+
+    )
+    """,
+    re.VERBOSE,
+)
 
 
 def label_reader(labels: tuple[str, ...]) -> Callable[[str], str | None]:
@@ -23,11 +34,17 @@ def label_reader(labels: tuple[str, ...]) -> Callable[[str], str | None]:
 def read_number(raw: str) -> str | None:
     """Read an output that is a number and nothing else, written plainly.
 
-    >>> read_number(" 3.8 "), read_number("1,200"), read_number("about 3")
-    ('3.8', '1200', None)
+    A currency sign, a per cent sign and a full stop may stand by it. A comma parts
+    thousands only, so "1,2" is no number.
+
+    >>> read_number(" 3.8 "), read_number("$1,200."), read_number("-.5"), read_number("5%")
+    ('3.8', '1200', '-0.5', '5')
+    >>> [read_number(raw) for raw in ("about 3", "1,2", "3 4", "")]
+    [None, None, None, None]
     """
-    text = raw.strip()
-    return _plain(text) if _NUMBER.fullmatch(text) else None
+    text = raw.strip().removesuffix(".").removesuffix("%")
+    found = _NUMBER.fullmatch(text)
+    return _plain(found) if found else None
 
 
 def read_last_number(raw: str) -> str | None:
@@ -38,9 +55,28 @@ def read_last_number(raw: str) -> str | None:
     >>> read_last_number("I do not know.") is None
     True
     """
-    found = [match.group() for match in _NUMBER.finditer(raw) if match.group()]
+    found = list(_NUMBER.finditer(raw))
     return _plain(found[-1]) if found else None
 
 
-def _plain(number: str) -> str:
-    return number.replace(",", "").replace("\N{MINUS SIGN}", "-").lstrip("+")
+def number_after(marker: str) -> Callable[[str], str | None]:
+    """Read the first number after the first `marker`, on the first line with any text.
+
+    >>> read = number_after("####")
+    >>> read("3 + 4 = 7\\n#### $1,200"), read("So she has 7."), read("#### none\\n3")
+    ('1200', None, None)
+    """
+
+    def read(raw: str) -> str | None:
+        line, _, _ = raw.partition(marker)[2].lstrip().partition("\n")
+        found = _NUMBER.search(line)
+        return _plain(found) if found else None
+
+    return read
+
+
+def _plain(number: re.Match[str]) -> str:
+    """Without plus sign, currency, commas and leading zeros: what `float` reads."""
+    sign = "-" if number["sign"] in ("-", "\N{MINUS SIGN}") else ""
+    whole, point, decimals = number["digits"].replace(",", "").partition(".")
+    return f"{sign}{whole.lstrip('0') or '0'}{point}{decimals}"

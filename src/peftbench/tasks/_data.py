@@ -1,155 +1,210 @@
-"""A task's examples: rows found, checked, turned into prompts, and limited."""
+"""From a task's name to the examples of its three splits, checked and cut to size.
+
+Nothing here depends on the seed: all runs of a task see the same examples.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
-from peftbench.catalogue import Catalogue
+from peftbench import tasks
 from peftbench.errors import DataError
-from peftbench.tasks._sources import (
-    Located,
-    files,
-    folder_identity,
-    generated_rows,
-    read_file,
-    read_hub,
-)
-from peftbench.tasks._task import SPLITS, Example, Split, Task
+from peftbench.tasks._fields import shown
+from peftbench.tasks._sources import Source, SplitRows, find_source
+from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
-#: A validation part cut from hub training rows has so many rows at most.
-_VALIDATION_ROWS = 512
-_CATALOGUE: Catalogue[Task] = Catalogue("task", "peftbench.tasks", "TASK")
+#: A validation split cut from training rows has at most so many of them,
+VALIDATION_ROWS = 512
+#: and at most this share.
+VALIDATION_FRACTION = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """The examples of one task, split by split."""
+    """The examples of a task, and where they come from."""
 
     name: str
     task: Task
     examples: Mapping[Split, tuple[Example, ...]]
     rows_before_limits: Mapping[Split, int]
     source: str  # "generated", "folder", "hub openai/gsm8k"
-    identity: str  # goes into a cell's id
-    duplicate_prompts: int  # test prompts that also stand in train or validation
+    identity: str  # "generated v1", "sha256:<digest of the files>", "<hub id>@<revision>"
 
+    @cached_property
+    def shared_groups(self) -> Mapping[str, int]:
+        """How many groups (passages, premises) stand in two splits: leaks, if any.
 
-def data_identity(name: str, *, data_dir: Path | None) -> str:
-    """Which rows a task stands for here, without reading them."""
-    task = _CATALOGUE.get(name)
-    if task.is_generated:
-        return f"generated v{task.version}"
-    if data_dir is not None:
-        return folder_identity(name, data_dir)
-    return f"{task.hub_id}@{task.revision}"
+        The keys are "train/validation", "train/test" and "validation/test". Case and
+        white space do not count.
+        """
+        return self._shared(
+            {
+                split: {_normal(row.group) for row in rows if row.group is not None}
+                for split, rows in self.examples.items()
+            }
+        )
+
+    @cached_property
+    def duplicate_prompts(self) -> Mapping[str, int]:
+        """How many prompts stand word for word in two splits; keys as `shared_groups`."""
+        return self._shared(
+            {split: {row.prompt for row in rows} for split, rows in self.examples.items()}
+        )
+
+    @staticmethod
+    def _shared(texts: Mapping[Split, set[str]]) -> Mapping[str, int]:
+        return {
+            f"{first}/{second}": len(texts[first] & texts[second])
+            for first, second in combinations(SPLITS, 2)
+        }
 
 
 def load_task_data(
     name: str, *, data_dir: Path | None, limits: Mapping[Split, int | None]
 ) -> TaskData:
-    """Read, check and limit a task's examples; raises `DataError` with the place."""
-    task = _CATALOGUE.get(name)
-    located, source = _rows(name, task, data_dir)
+    """Load a task's three splits, each with at most `limits[split]` examples.
+
+    Rows come from the task's own program, else from `data_dir` (see
+    `FolderSource.find` for its layout), else, without a `data_dir`, from the hub.
+    Raises `DataError` for rows that are missing, broken or do not fit the task.
+    """
+    task = tasks.get(name)
+    name = _canonical(name)
+    return task_data(name, task, find_source(name, task, data_dir), limits)
+
+
+def data_identity(name: str, *, data_dir: Path | None) -> str:
+    """`TaskData.identity`, found without parsing a row; raises `DataError` as that."""
+    return find_source(_canonical(name), tasks.get(name), data_dir).identity
+
+
+def task_data(
+    name: str, task: Task, source: Source, limits: Mapping[Split, int | None]
+) -> TaskData:
+    """Load `task` from a given source, as `load_task_data` does."""
+    identity = source.identity
     examples = {
-        split: tuple(_example(task, row) for row in located[split]) for split in SPLITS
+        split: _examples(task, split, source.read(split)) for split in source.splits
     }
-    for split in SPLITS:
-        if not examples[split]:
-            raise DataError(f"{name}: the {split} split from {source} is empty.")
-    seen = {e.prompt for split in ("train", "validation") for e in examples[split]}
+    missing = [split for split in ("train", "test") if split not in examples]
+    if missing:
+        raise DataError(
+            f"The task {name!r} names no split for {' and '.join(missing)}; its `splits` "
+            "must have train and test."
+        )
+    if "validation" not in examples:
+        examples["train"], examples["validation"] = _cut_validation(name, examples["train"])
     return TaskData(
         name=name,
         task=task,
-        examples={s: _limited(name, s, examples[s], limits.get(s)) for s in SPLITS},
+        examples={
+            split: _limited(f"{name}|{split}", examples[split], limits.get(split))
+            for split in SPLITS
+        },
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
-        source=source,
-        identity=data_identity(name, data_dir=data_dir),
-        duplicate_prompts=sum(example.prompt in seen for example in examples["test"]),
+        source=source.description,
+        identity=identity,
     )
 
 
-def _rows(
-    name: str, task: Task, data_dir: Path | None
-) -> tuple[Mapping[Split, Sequence[Located]], str]:
-    if task.is_generated:
-        return {split: generated_rows(name, task, split) for split in SPLITS}, "generated"
-    if data_dir is not None:
-        paths = files(name, data_dir)
-        return {split: read_file(paths[split]) for split in SPLITS}, "folder"
-    rows = {split: read_hub(task, expression) for split, expression in task.splits.items()}
-    if "validation" not in rows:
-        rows["train"], rows["validation"] = cut_by_group(name, task, rows["train"])
-    return rows, f"hub {task.hub_id}"
+def _canonical(name: str) -> str:
+    """One task, one name: it goes into the order of rows and the folder's path."""
+    return name.replace("-", tasks.CATALOGUE.separator)
 
 
-def cut_by_group(
-    name: str, task: Task, rows: Sequence[Located]
-) -> tuple[list[Located], list[Located]]:
-    """Training rows without a validation part, and that part: whole groups, chosen by
-    hash, so that it is the same for every seed and every machine."""
-    wanted = min(_VALIDATION_ROWS, len(rows) // 10)
-    groups: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        example = _example(task, row)
-        groups.setdefault(example.group or example.prompt, []).append(i)
-    chosen: set[int] = set()
-    for group in sorted(groups, key=lambda group: _hash(f"{name}|{group}")):
-        if len(chosen) >= wanted:
-            break
-        chosen.update(groups[group])
-    kept = [row for i, row in enumerate(rows) if i not in chosen]
-    return kept, [row for i, row in enumerate(rows) if i in chosen]
+def _examples(task: Task, split: Split, found: SplitRows) -> Sequence[Example]:
+    if not found.rows:
+        raise DataError(f"{found.origin} has no rows; the {split} split must not be empty.")
+    examples = []
+    for index, row in enumerate(found.rows):
+        try:
+            examples.append(_example(task, row))
+        except DataError as error:
+            raise DataError(f"{found.place(index)}: {error}") from error
+        except Exception as error:
+            raise DataError(
+                f"{found.place(index)}: the task cannot use this row "
+                f"({type(error).__name__}: {error}). Row: {shown(row)}"
+            ) from error
+    return examples
 
 
-def _example(task: Task, located: Located) -> Example:
-    missing = [field for field in task.fields if field not in located.row]
+def _example(task: Task, row: Row) -> Example:
+    """One row as an example; raises `DataError` if it cannot be trained on or scored."""
+    missing = [field for field in task.fields if field not in row]
     if missing:
         raise DataError(
-            f"{located.place}: field {', '.join(missing)} is missing; expected "
-            f"{', '.join(task.fields)}, found {', '.join(map(str, located.row))}."
+            f"the row has no field {', '.join(map(repr, missing))}; found "
+            f"{', '.join(row) or 'none'}; expected {', '.join(task.fields)}."
         )
-    try:
-        example = task.to_example(located.row)
-    except DataError as error:
-        raise DataError(f"{located.place}: {error}") from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise DataError(
-            f"{located.place}: the row does not fit its task "
-            f"({type(error).__name__}: {error}): {str(dict(located.row))[:200]}"
-        ) from error
-    if not example.completion.strip() or not example.target.strip():
-        raise DataError(f"{located.place}: the target is empty.")
+    example = task.to_example(row)
+    for part in ("prompt", "completion", "target"):
+        if not getattr(example, part).strip():
+            raise DataError(f"the {part} is empty. Row: {shown(row)}")
     if task.labels and example.target not in task.labels:
         raise DataError(
-            f"{located.place}: label {example.target!r} is not one of {', '.join(task.labels)}."
+            f"the target {shown(example.target)} is not among the labels "
+            f"{', '.join(task.labels)}."
         )
     return example
 
 
-def label_of(value: object, labels: Sequence[str]) -> str:
-    """The name of an integer label; -1 marks rows whose label the hub keeps secret."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not 0 <= value < len(labels)
-    ):
-        hint = "; -1 marks an unlabelled split" if value == -1 else ""
-        raise DataError(f"label {value!r} is not one of 0 to {len(labels) - 1}{hint}.")
-    return labels[value]
+def _cut_validation(
+    name: str, train: Sequence[Example]
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Training rows, and those of them that are validation rows instead.
+
+    Whole groups are taken in the order of their digests; one too large for what is left
+    is passed over. Both parts keep the order of the source.
+    """
+    size = max(1, min(VALIDATION_ROWS, int(VALIDATION_FRACTION * len(train))))
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(train):
+        key = _normal(example.prompt if example.group is None else example.group)
+        groups.setdefault(key, []).append(index)
+    taken: set[int] = set()
+    for key in sorted(groups, key=lambda key: _digest(f"{name}|{key}")):
+        if len(taken) + len(groups[key]) <= size:
+            taken.update(groups[key])
+    if not 0 < len(taken) < len(train):
+        raise DataError(
+            f"No validation split can be cut from the {len(train)} training rows of "
+            f"{name!r}: they form {len(groups)} group(s), none of which fits into a share "
+            f"of {size}. Give more training rows, or a validation split."
+        )
+    return (
+        [example for index, example in enumerate(train) if index not in taken],
+        [example for index, example in enumerate(train) if index in taken],
+    )
 
 
 def _limited(
-    name: str, split: Split, examples: tuple[Example, ...], limit: int | None
+    salt: str, examples: Sequence[Example], limit: int | None
 ) -> tuple[Example, ...]:
-    """A fixed choice of rows, the same for every seed, in their old order."""
+    """The `limit` examples with the smallest digests, in the order of the source.
+
+    Not the first ones: files may be sorted by label. A larger limit adds to a smaller.
+    """
     if limit is None or limit >= len(examples):
-        return examples
-    order = sorted(range(len(examples)), key=lambda i: _hash(f"{name}|{split}|{i}"))
-    return tuple(examples[i] for i in sorted(order[:limit]))
+        return tuple(examples)
+    ordered = (
+        (_digest(f"{salt}|{example.prompt}|{example.completion}"), index)
+        for index, example in enumerate(examples)
+    )
+    chosen = sorted(index for _, index in heapq.nsmallest(limit, ordered))
+    return tuple(examples[index] for index in chosen)
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(f"peftbench rows|{text}".encode()).hexdigest()
+def _digest(text: str) -> bytes:
+    # Rows may hold half of a surrogate pair, which strict UTF-8 refuses.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.casefold().split())

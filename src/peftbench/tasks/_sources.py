@@ -1,8 +1,4 @@
-"""Where rows come from: a program, a folder, or the Hugging Face hub.
-
-A folder holds `<task>/{train,validation,test}` as .jsonl.gz, .jsonl or .parquet, with
-the hub's own field names. Nothing here imports torch.
-"""
+"""Where a task's rows come from: a program, a folder, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -10,134 +6,315 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 from peftbench.errors import DataError
 from peftbench.tasks._task import SPLITS, Row, Split, Task
 
-_SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+#: Endings of a split's file, with the hub's own field names inside.
+SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRows:
+    """The rows of one split, and where each of them stands."""
+
+    rows: Sequence[Row]
+    origin: str
+    lines: Sequence[int] | None = None  # of a text file, counted from 1
+
+    def place(self, index: int) -> str:
+        """Where the row at `index` is: file and line, or the row's number from 1."""
+        if self.lines is None:
+            return f"{self.origin}, row {index + 1}"
+        return f"{self.origin}:{self.lines[index]}"
+
+
+class Source(Protocol):
+    """Rows by split. All errors are `DataError`s."""
+
+    @property
+    def description(self) -> str:
+        """What people read: "generated", "folder", "hub openai/gsm8k"."""
+
+    @property
+    def identity(self) -> str:
+        """What the rows are, down to their bytes: part of a cell's id."""
+
+    @property
+    def splits(self) -> Collection[Split]:
+        """The splits there are rows for."""
+
+    def read(self, split: Split) -> SplitRows:
+        """The rows of one split, in their own order."""
+
+
+def find_source(name: str, task: Task, data_dir: Path | None) -> Source:
+    """The source of a task's rows.
+
+    A generated task makes its own. Others are read from `data_dir` if one is given, and
+    only then not from the hub. Raises `DataError` if the folder lacks the task.
+    """
+    if task.generate is not None:
+        return GeneratedSource(task)
+    if data_dir is None:
+        return HubSource(task)
+    return FolderSource.find(name, data_dir)
 
 
 @dataclass(frozen=True)
-class Located:
-    """A row and where it stands, for error messages."""
+class GeneratedSource:
+    """Rows that the task's own program makes, the same ones every time."""
 
-    row: Row
-    place: str  # "sst2/train.jsonl.gz:17"
+    task: Task
+    description = "generated"
+    splits: Collection[Split] = SPLITS
+
+    @property
+    def identity(self) -> str:
+        """A program's rows change only with the task's version."""
+        return f"generated v{self.task.version}"
+
+    def read(self, split: Split) -> SplitRows:
+        """Make the rows of one split."""
+        assert self.task.generate is not None
+        return SplitRows(rows=self.task.generate(split), origin=f"generated {split}")
 
 
-def files(name: str, data_dir: Path) -> dict[Split, Path]:
-    """The file of each split in a folder; raises `DataError` if one is missing."""
-    folder = data_dir / name
-    if not folder.is_dir():
-        raise DataError(
-            f"{data_dir} has no folder {name!r}. Expected {name}/train.jsonl.gz, "
-            "validation.jsonl.gz and test.jsonl.gz (or .jsonl, .parquet) with the hub's field "
-            "names. Without --data-dir the rows come from the Hugging Face hub."
-        )
-    found: dict[Split, Path] = {}
-    for split in SPLITS:
-        candidates = [folder / f"{split}{suffix}" for suffix in _SUFFIXES]
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
+@dataclass(frozen=True)
+class FolderSource:
+    """Rows in three files of a folder, one for each split."""
+
+    files: Mapping[Split, Path]
+    description = "folder"
+    splits: Collection[Split] = SPLITS
+
+    @classmethod
+    def find(cls, name: str, data_dir: Path) -> FolderSource:
+        """The files of one task in `data_dir`."""
+        folder = data_dir / name
+        layout = f"{folder}/{{{','.join(SPLITS)}}}{SUFFIXES[0]}"
+        if not folder.is_dir():
+            found = "is not a folder"
+            if data_dir.is_dir():
+                holds = sorted(path.name for path in data_dir.iterdir() if path.is_dir())
+                found = f"has no folder {name!r} (it holds: {', '.join(holds) or 'none'})"
             raise DataError(
-                f"{folder} has no {split} split: expected {split}.jsonl.gz, .jsonl or .parquet."
+                f"No rows for the task {name!r}: {data_dir} {found}. Expected {layout}, or "
+                f"the same with {' or '.join(SUFFIXES[1:])}. Put the files there, name "
+                "another folder with --data-dir, or leave it (and PEFTBENCH_DATA_DIR) out "
+                "to load the task from the Hugging Face hub."
             )
-        found[split] = path
-    return found
+        return cls({split: _split_file(folder, split, layout) for split in SPLITS})
+
+    @property
+    def identity(self) -> str:
+        """Digest of the three files."""
+        total = hashlib.sha256()
+        for split, path in self.files.items():
+            stat = path.stat()
+            digest = _file_digest(path, stat.st_size, stat.st_mtime_ns)
+            total.update(f"{split} {digest}\n".encode())
+        return f"sha256:{total.hexdigest()}"
+
+    def read(self, split: Split) -> SplitRows:
+        """Read the file of one split."""
+        path = self.files[split]
+        return _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
 
 
-def folder_identity(name: str, data_dir: Path) -> str:
-    """Digest of a task's files: other rows make another cell."""
-    total = hashlib.sha256()
-    for split, path in files(name, data_dir).items():
-        with path.open("rb") as stream:
-            total.update(
-                f"{split} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode()
+@dataclass(frozen=True)
+class HubSource:
+    """Rows of a dataset on the Hugging Face hub, at the revision that the task pins."""
+
+    task: Task
+
+    @property
+    def description(self) -> str:
+        """The hub's id of the dataset."""
+        return f"hub {self.task.hub_id}"
+
+    @property
+    def identity(self) -> str:
+        """The commit stands for the bytes."""
+        if self.task.hub_id is None or self.task.revision is None:
+            raise DataError(
+                "The task has no program that makes rows, and names no hub dataset with a "
+                "pinned revision. Give it `hub_id` and `revision`, or give its rows in a "
+                "folder with --data-dir."
             )
-    return f"sha256:{total.hexdigest()}"
+        return f"{self.task.hub_id}@{self.task.revision}"
 
+    @property
+    def splits(self) -> Collection[Split]:
+        """Those that the task finds on the hub."""
+        return self.task.splits.keys()
 
-def read_file(path: Path) -> list[Located]:
-    """All rows of one file; raises `DataError` with file and line."""
-    if path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    def read(self, split: Split) -> SplitRows:
+        """Download the dataset, or find it in the cache, and read one split."""
+        expression = self.task.splits[split]
+        origin = f"{self.identity}, split {expression}"
+        hub_id = str(self.task.hub_id)
+        is_local = Path(hub_id).is_absolute()
+        if not is_local and Path(hub_id).exists():
+            # `datasets` would read the folder and never look at the revision.
+            raise DataError(
+                f"The folder {hub_id!r} in this directory hides the hub dataset of that "
+                "name. Start from another directory, or use --data-dir."
+            )
+        from datasets import load_dataset
 
         try:
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is not a readable Parquet file: {error}") from error
-        return [Located(row, f"{path}, row {i}") for i, row in enumerate(rows, 1)]
-    return list(_json_lines(path))
+            dataset = load_dataset(
+                hub_id, self.task.subset, revision=self.task.revision, split=expression
+            )
+        except Exception as error:
+            _explain_hub_error(error, self.task)
+        if not is_local:
+            _check_revision(dataset.cache_files, self.task)
+        return SplitRows(rows=dataset.to_list(), origin=origin)
 
 
-def _json_lines(path: Path) -> Iterator[Located]:
-    number = 0
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError(
-                        f"{path}:{number}: expected a JSON object, got {line[:40]!r}."
-                    )
-                yield Located(row, f"{path}:{number}")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+def _split_file(folder: Path, split: Split, layout: str) -> Path:
+    files = [folder / f"{split}{suffix}" for suffix in SUFFIXES]
+    found = [path for path in files if path.is_file()]
+    if len(found) > 1:
         raise DataError(
-            f"{path} is not a whole gzip file ({error}); copy or download it again."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{number}: not valid JSON ({error}).") from error
+            f"{folder} has {' and '.join(path.name for path in found)}: which of them is "
+            f"the {split} split? Keep one."
+        )
+    if not found:
+        holds = sorted(path.name for path in folder.iterdir())
+        raise DataError(
+            f"{folder} has no {split} split: none of {', '.join(p.name for p in files)} is "
+            f"there (it holds: {', '.join(holds) or 'nothing'}). Expected {layout}."
+        )
+    return found[0]
+
+
+@lru_cache
+def _file_digest(path: Path, size: int, modified_ns: int) -> str:  # noqa: ARG001
+    """Digest of a file; its size and time make a changed file a miss."""
+    with _opened(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _read_json_lines(path: Path) -> SplitRows:
+    rows, lines = [], []
+    for number, line in _lines(path):
+        if line.strip():
+            rows.append(_json_row(line, f"{path}:{number}"))
+            lines.append(number)
+    return SplitRows(rows=rows, origin=str(path), lines=lines)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    is_gzip = path.suffix == ".gz"
+    with _opened(path) as file:
+        stream = gzip.GzipFile(fileobj=file) if is_gzip else file
+        try:
+            yield from enumerate(stream, start=1)
+        except (OSError, EOFError, zlib.error) as error:
+            what = "a whole gzip file" if is_gzip else "readable"
+            raise DataError(
+                f"{path} is not {what} ({error}): it may have been cut short on its way. "
+                "Copy it again."
+            ) from error
+
+
+def _json_row(line: bytes, place: str) -> Row:
+    try:
+        row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}, after line {number}: not UTF-8 text; save it as UTF-8."
+            f"{place} is not UTF-8 (byte {error.start} of the line); save the file as "
+            "UTF-8."
         ) from error
-
-
-def read_hub(task: Task, split_expression: str) -> list[Located]:
-    """Rows of one split expression from the hub, or from the local cache of it."""
-    import datasets
-
-    instead = "Or point --data-dir at a folder that holds the rows."
-    try:
-        loaded = datasets.load_dataset(
-            task.hub_id, task.subset, revision=task.revision, split=split_expression
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{place} is not valid JSON ({error}); expected one JSON object on each line."
+        ) from error
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{place} holds a JSON {type(row).__name__}; expected an object with the row's "
+            "fields."
         )
-    except Exception as error:
-        raise DataError(f"{_hub_trouble(task, error)} {instead}") from error
-    place = f"{task.hub_id}[{split_expression}]"
-    return [Located(dict(row), f"{place}, row {i}") for i, row in enumerate(loaded, 1)]
+    return row
 
 
-def _hub_trouble(task: Task, error: Exception) -> str:
-    """Say which of the many things went wrong; `datasets` wraps them in one another."""
-    chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < 8:
-        chain.append(inner)
-    kinds = " ".join(type(link).__name__ for link in chain)
-    text = " ".join(str(link) for link in chain).lower()
-    name = f"{task.hub_id} ({task.subset})" if task.subset else str(task.hub_id)
-    if "Gated" in kinds or "gated" in text:
-        return f"{name} is gated: accept its terms on its hub page and run `hf auth login`."
-    if "Offline" in kinds or "offline" in text:
-        return f"{name} is not in the local cache, and the hub is switched off (HF_HUB_OFFLINE)."
-    if "Timeout" in kinds or "Connect" in kinds or "connection" in text:
-        return f"{name}: the hub is out of reach ({type(error).__name__}: {error})."
-    if "NotFound" in kinds or "doesn't exist" in text:
-        return f"{name} is not on the hub at revision {task.revision}."
-    return f"{name} does not load from the hub ({type(error).__name__}: {error})."
+def _read_parquet(path: Path) -> SplitRows:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with _opened(path) as stream:
+            rows = pyarrow.parquet.read_table(stream).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path} is not a whole Parquet file ({error}).") from error
+    return SplitRows(rows=rows, origin=str(path))
 
 
-def generated_rows(name: str, task: Task, split: Split) -> Sequence[Located]:
-    """Rows made by the task's own program."""
-    if task.generate is None:
-        raise DataError(f"{name} has no generator.")
-    return [
-        Located(row, f"{name}/{split}, row {i}")
-        for i, row in enumerate(task.generate(split), 1)
-    ]
+def _check_revision(cache_files: Sequence[Mapping[str, Any]], task: Task) -> None:
+    """Out of the hub's reach `datasets` takes any revision that is in its cache."""
+    found = {Path(file["filename"]).parent.name for file in cache_files}
+    if found - {task.revision}:
+        raise DataError(
+            f"The hub is out of reach, and the cache holds {task.hub_id} at the revision "
+            f"{', '.join(sorted(found))}, not at {task.revision}, which the task pins. Run "
+            "once where the hub can be reached, or give the rows in a folder with "
+            "--data-dir."
+        )
+
+
+def _explain_hub_error(error: Exception, task: Task) -> NoReturn:
+    """Say in which of many ways `datasets` failed, and what to do about it."""
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    hub_id, page = task.hub_id, f"https://huggingface.co/datasets/{task.hub_id}"
+    # The hub's client library has changed its HTTP library before; any of them will do.
+    is_transport = any(kind.__module__.startswith("httpx") for kind in type(error).__mro__)
+    unreachable = (ConnectionError, TimeoutError, LocalEntryNotFoundError)
+    if "gated dataset" in str(error):
+        message = (
+            f"{hub_id} is gated: accept its terms at {page} and log in with `hf auth login`"
+        )
+    elif isinstance(error, datasets.exceptions.DatasetNotFoundError):
+        message = (
+            f"The hub has no dataset {hub_id} at revision {task.revision}, or it is "
+            f"private ({error}). Look at {page}; if it is private, log in with "
+            "`hf auth login`"
+        )
+    elif isinstance(error, unreachable) and datasets.config.HF_HUB_OFFLINE:
+        message = (
+            f"{hub_id} is not in the local cache, and offline mode (HF_HUB_OFFLINE) keeps "
+            "the hub out of reach. Switch it off and run once where there is a network"
+        )
+    elif isinstance(error, unreachable):
+        message = (
+            f"The hub cannot be reached for {hub_id}: no network, or no answer in time "
+            f"({error}). Try again"
+        )
+    elif isinstance(error, HfHubHTTPError):
+        message = f"The hub refused {hub_id} ({error}). Try again later"
+    elif is_transport:
+        message = f"The connection to the hub broke for {hub_id} ({error!r}). Try again"
+    else:
+        message = (
+            f"{hub_id} at revision {task.revision} cannot be read as the task expects, "
+            f"with subset {task.subset!r} and splits {dict(task.splits)} "
+            f"({type(error).__name__}: {error}). Correct the task"
+        )
+    raise DataError(f"{message}, or give the rows in a folder with --data-dir.") from error

@@ -1,0 +1,124 @@
+"""The whole way from a spec to results, the same for Python and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftbench.engine.plan import Plan, make_plan
+from peftbench.errors import InvalidSpec
+from peftbench.scoring import Summary, summarise, to_rows
+from peftbench.spec import Benchmark, from_mapping, read_benchmark
+from peftbench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one benchmark in one store."""
+
+    summary: Summary
+    store: Path
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for every model, method, task and seed with a headline score."""
+        import pandas as pd
+
+        return pd.DataFrame(to_rows(self.summary))
+
+    def render(self, format: str) -> str:  # noqa: A002 - the word of the command line
+        """The report as "html", "md", "latex", "csv" or "json"."""
+        from peftbench.report import render
+
+        return render(self.summary, format)
+
+
+def as_benchmark(spec: str | Path | Mapping[str, Any] | Benchmark) -> tuple[Benchmark, str]:
+    """A spec in any of its forms, and where it came from."""
+    if isinstance(spec, Benchmark):
+        return spec, "python"
+    if isinstance(spec, Mapping):
+        return from_mapping(spec), "python"
+    path = Path(spec)
+    return read_benchmark(spec), str(path.resolve()) if path.is_file() else f"suite {spec}"
+
+
+def data_folder(data_dir: str | Path | None) -> Path | None:
+    """The folder of rows: the argument, else PEFTBENCH_DATA_DIR, else none (the hub)."""
+    chosen = data_dir or os.environ.get("PEFTBENCH_DATA_DIR")
+    if not chosen:
+        return None
+    folder = Path(chosen)
+    if not folder.is_dir():
+        raise InvalidSpec(f"The data folder {str(folder)!r} does not exist.")
+    return folder.resolve()
+
+
+def remember(plan: Plan, store: Store, origin: str) -> None:
+    """Write down in the store what was asked for."""
+    spec = plan.benchmark.model_dump(mode="json", exclude_unset=True)
+    store.add_benchmark(plan.benchmark.name, origin=origin, spec=spec, cells=plan.cells)
+
+
+def run(
+    spec: str | Path | Mapping[str, Any] | Benchmark,
+    *,
+    store: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    workers: int | None = None,
+    measure_costs: bool = True,
+    listen: Callable[[str, str, Any], None] = lambda _what, _cell, _detail: None,
+) -> Results:
+    """Run what the store does not hold yet, and return all results of the benchmark.
+
+    Parameters
+    ----------
+    spec : a YAML file, the name of a shipped suite, a mapping, or a `Benchmark`
+    store : folder of the results; by default `runs/<name of the benchmark>`
+    data_dir : folder of task rows; by default PEFTBENCH_DATA_DIR, else the hub
+    workers : processes; by default one per core, or one on a machine with a GPU
+
+    Raises `InvalidSpec`, `DataError`, `ModelError` or `StoreError` before anything runs.
+    A cell that fails is part of the results and raises nothing.
+    """
+    from peftbench.engine.local import default_workers, run_cells
+    from peftbench.engine.probe import measure_costs as probe
+
+    benchmark, origin = as_benchmark(spec)
+    plan = make_plan(benchmark, data_folder(data_dir))
+    opened = Store.open(Path(store or Path("runs") / benchmark.name))
+    try:
+        remember(plan, opened, origin)
+        if measure_costs:
+            probe(plan, opened, lambda name: listen("measuring", name, None))
+        run_cells(plan, opened, workers=workers or default_workers(), listen=listen)
+        return results(opened, benchmark.name)
+    finally:
+        opened.close()
+
+
+def results(store: Store, name: str | None = None) -> Results:
+    """The results of one benchmark of a store; its newest by default."""
+    benchmarks = store.benchmarks()
+    found = [b for b in benchmarks if name in (None, b.name)]
+    if not found:
+        raise InvalidSpec(
+            f"{store.folder} holds no benchmark{f' called {name!r}' if name else ''}; it has "
+            f"{', '.join(b.name for b in benchmarks) or 'none'}."
+        )
+    chosen = found[-1]
+    records = store.records(planned.cell.id for planned in chosen.cells)
+
+    def row_scores(cell_id: str) -> list[float] | None:
+        table = store.predictions(cell_id)
+        return None if table is None else table.column("score").to_pylist()
+
+    summary = summarise(
+        chosen.name, chosen.spec, chosen.cells, records, store.costs(), row_scores
+    )
+    return Results(summary, store.folder)

@@ -1,0 +1,1 @@
+"""The meter: what a method costs, measured alone on fixed inputs."""

@@ -1,0 +1,198 @@
+"""A short, exclusive probe of one method on one model: parameters, FLOPs, memory, time.
+
+Nothing else may run meanwhile. Inputs are fixed, so methods differ by nothing but
+themselves. FLOPs are counted by PyTorch operator by operator (a multiplication and an
+addition are two); memory is that of live tensors, so it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+from torch.utils.weak import WeakIdKeyDictionary
+
+from peftbench.methods import Method
+from peftbench.models._load import BaseModel
+from peftbench.training.seeds import seed_everything, trainable
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the meter read; bytes and seconds."""
+
+    trainable_parameters: int
+    stored_bytes: int
+    forward_flops: int
+    training_step_flops: int
+    memory: dict[str, int]
+    step_seconds: float
+    step_seconds_spread: float
+
+
+def measure(
+    base: BaseModel,
+    method: Method,
+    *,
+    inference: tuple[int, int],
+    training: tuple[int, int],
+    repeats: int,
+) -> Measured:
+    """Probe `method` on `base`, which is left as it was. Inputs are (batch, length)."""
+    seed_everything(0)
+    adapted = method.attach(base.model)
+    try:
+        stored = _stored_bytes(method, adapted)
+        parameters = trainable(adapted)
+        adapted.eval()
+        with torch.no_grad():
+            forward = _flops(lambda: adapted(input_ids=_tokens(base, *inference)))
+        inputs = _tokens(base, *training)
+        if parameters:
+            optimizer = torch.optim.AdamW(parameters.values(), lr=1e-9)
+            step = _stepper(adapted, inputs, optimizer)
+            memory = _peak_memory(adapted, step)
+            step_flops = _flops(step)
+            seconds = _timed(step, repeats)
+        else:
+            def look() -> None:
+                with torch.no_grad():
+                    adapted(input_ids=inputs)
+
+            memory, step_flops, seconds = _peak_memory(adapted, look), 0, [0.0, 0.0]
+    finally:
+        base.model = method.detach(adapted)
+    quartiles = statistics.quantiles(seconds, n=4)
+    return Measured(
+        trainable_parameters=sum(p.numel() for p in parameters.values()),
+        stored_bytes=stored,
+        forward_flops=forward,
+        training_step_flops=step_flops,
+        memory=memory,
+        step_seconds=statistics.median(seconds),
+        step_seconds_spread=quartiles[2] - quartiles[0],
+    )
+
+
+def _tokens(base: BaseModel, batch: int, length: int) -> torch.Tensor:
+    """Fixed token ids; what they are does not matter to the cost."""
+    generator = torch.Generator().manual_seed(0)
+    size = base.shapes.vocab_size
+    return torch.randint(size, (batch, length), generator=generator).to(base.device)
+
+
+def _stepper(
+    adapted: nn.Module, inputs: torch.Tensor, optimizer: torch.optim.Optimizer
+) -> Callable[[], None]:
+    """One training step on `inputs`, the loss over all positions."""
+
+    def step() -> None:
+        adapted.train()
+        logits = adapted(input_ids=inputs, use_cache=False).logits[:, -inputs.shape[1] :]
+        cross_entropy(logits[:, :-1].flatten(0, 1).float(), inputs[:, 1:].flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _flops(work: Callable[[], Any]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def _timed(work: Callable[[], None], repeats: int) -> list[float]:
+    seconds = []
+    for _ in range(max(2, repeats)):
+        _synchronise()
+        start = time.perf_counter()
+        work()
+        _synchronise()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _stored_bytes(method: Method, adapted: nn.Module) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        method.save(adapted, Path(folder) / "adapter")
+        files = Path(folder).rglob("*")
+        return sum(f.stat().st_size for f in files if f.suffix in (".safetensors", ".json"))
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Follows every storage that operators make, and the peak of their bytes.
+
+    The resident size of a process says little about tensors, and CUDA's allocator
+    statistics do not exist on a CPU: this counts the same everywhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._known: Any = WeakIdKeyDictionary()
+
+    def follow(self, tensor: torch.Tensor) -> None:
+        """Count a tensor's storage until it is freed."""
+        import weakref
+
+        storage = tensor.untyped_storage()
+        if storage in self._known:
+            return
+        size = storage.nbytes()
+        self._known[storage] = size
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.live -= size
+
+    def __torch_dispatch__(
+        self, function: Any, _types: Any, arguments: Any = (), keywords: Any = None
+    ) -> Any:
+        result = function(*arguments, **(keywords or {}))
+        for leaf in tree_flatten(result)[0]:
+            if isinstance(leaf, torch.Tensor):
+                self.follow(leaf)
+        return result
+
+
+def _peak_memory(adapted: nn.Module, step: Callable[[], None]) -> dict[str, int]:
+    """Bytes at the peak of a step. The first step makes the optimiser's state; the
+    second is counted, with that state in place."""
+    parameters = list(adapted.parameters())
+    trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
+    frozen = sum(p.numel() * p.element_size() for p in parameters if not p.requires_grad)
+    step()
+    with _LiveBytes() as live:
+        for tensor in [*parameters, *adapted.buffers()]:
+            live.follow(tensor)
+        step()
+    optimizer = 2 * trained  # AdamW's two moments, made by the first step
+    total = live.peak + optimizer
+    return {
+        "total": total,
+        "weights": frozen,
+        "adapter": trained,
+        "gradients": trained,
+        "optimizer": optimizer,
+        "activations": max(0, total - frozen - 2 * trained - optimizer),
+    }

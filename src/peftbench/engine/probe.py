@@ -1,0 +1,84 @@
+"""Costs of a plan: each method on each model is measured once, alone, before the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from peftbench.engine import manifest as facts
+from peftbench.engine.plan import Plan, rebuild_method
+from peftbench.spec import Cell
+from peftbench.store import Cost, Memory, Probe, Store
+
+
+def unmeasured(plan: Plan, store: Store) -> list[Cell]:
+    """One cell for each model and method setting without a measurement in the store."""
+    known = {
+        (c.model_identity, c.dtype, c.method, _key(c.parameters)) for c in store.costs()
+    }
+    found: dict[tuple[str, str, str, str], Cell] = {}
+    for planned in plan.cells:
+        cell = planned.cell
+        key = (
+            cell.model.identity, cell.model.dtype, cell.method.name,
+            _key(cell.method.parameters),
+        )
+        if key not in known:
+            found.setdefault(key, cell)
+    return list(found.values())
+
+
+def measure_costs(
+    plan: Plan, store: Store, on_method: Callable[[str], None] = lambda _name: None
+) -> None:
+    """Measure what the store does not know yet. Nothing else should run meanwhile."""
+    from peftbench.cost.meter import measure
+    from peftbench.models._load import load
+    from peftbench.methods import get
+
+    wanted = unmeasured(plan, store)
+    for identity, dtype in dict.fromkeys((c.model.identity, c.model.dtype) for c in wanted):
+        base = load(plan.models[identity], dtype)
+        longest = base.max_positions or 512
+        bare = get("base")()
+        for cell in wanted:
+            if (cell.model.identity, cell.model.dtype) != (identity, dtype):
+                continue
+            on_method(cell.method.name)
+            method = rebuild_method(cell)
+            # Soft prompts need room before the input.
+            length = min(512, longest - getattr(method, "num_virtual_tokens", 0))
+            probe = Probe(inference_length=length, training_length=length)
+            inputs = (probe.inference_batch, length), (probe.training_batch, length)
+            seen = measure(
+                base, method, inference=inputs[0], training=inputs[1], repeats=probe.repeats
+            )
+            bare_flops = measure(
+                base, bare, inference=inputs[0], training=(1, 8), repeats=2
+            ).forward_flops
+            store.put_cost(
+                Cost(
+                    model=cell.model.name,
+                    model_identity=identity,
+                    dtype=dtype,
+                    method=cell.method.name,
+                    parameters=cell.method.parameters,
+                    probe=probe,
+                    device=f"{base.device.type} ({facts.host()})",
+                    trainable_parameters=seen.trainable_parameters,
+                    base_parameters=base.shapes.parameters,
+                    stored_bytes=seen.stored_bytes,
+                    forward_flops=seen.forward_flops,
+                    extra_forward_flops=seen.forward_flops - bare_flops,
+                    training_step_flops=seen.training_step_flops,
+                    peak_memory=Memory(**seen.memory),
+                    step_seconds=seen.step_seconds,
+                    step_seconds_spread=seen.step_seconds_spread,
+                    packages=facts.packages(),
+                )
+            )
+
+
+def _key(parameters: Mapping[str, object]) -> str:
+    from peftbench.spec.cell import canonical_json
+
+    return canonical_json(dict(parameters))

@@ -1,0 +1,8 @@
+"""Tiny models and the checks that every method must pass, other people's too."""
+
+from __future__ import annotations
+
+from peftbench.testing.conformance import CHECKS, Finding, check_method
+from peftbench.testing.models import tiny_llama
+
+__all__ = ["CHECKS", "Finding", "check_method", "tiny_llama"]

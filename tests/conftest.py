@@ -1,0 +1,27 @@
+"""What all tests share. None needs a network: the hub is switched off before any import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+_BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The shared data pack: real rows, too large and too mixed in licence to ship.
+
+    With PEFTBENCH_REQUIRE_SHARED=1 a missing pack fails instead of skipping.
+    """
+    folder = Path(os.environ.get("PEFTBENCH_SHARED") or _BESIDE_THE_REPOSITORY)
+    if not (folder / "data").is_dir():
+        reason = "needs the shared data pack: set PEFTBENCH_SHARED"
+        if os.environ.get("PEFTBENCH_REQUIRE_SHARED") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
