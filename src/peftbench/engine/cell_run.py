@@ -218,7 +218,7 @@ class CellRun:
                 "validation examples": len(self.data.examples["validation"]) if run else 0,
                 "test examples": len(test),
                 "test prompts cut at their start": cut,
-                "test prompts also in train or validation": self.data.duplicate_prompts,
+                **{f"prompts in both {pair}": n for pair, n in self.data.duplicate_prompts.items()},
             },
             seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
         )
