@@ -374,7 +374,8 @@ class TestBadTasks:
 
     @pytest.mark.parametrize("missing", ["hub_id", "revision"])
     def test_task_without_a_pinned_source(self, missing: str) -> None:
-        task = replace(SST2, **{missing: None})
+        absent: dict[str, Any] = {missing: None}
+        task = replace(SST2, **absent)
         with pytest.raises(DataError, match="no hub dataset with a pinned revision"):
             task_data("sst2", task, HubSource(task), {})
 

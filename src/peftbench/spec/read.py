@@ -42,7 +42,7 @@ def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark
     if not isinstance(spec, str) or spec not in suite_names():
         raw.setdefault("name", Path(spec).stem)
     for override in overrides:
-        _override(raw, override)
+        override(raw, override)
     return from_mapping(raw, origin)
 
 
@@ -76,7 +76,7 @@ def _text(spec: str | Path) -> tuple[str, str]:
         raise InvalidSpec(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
+def override(raw: dict[str, Any], assignment: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise InvalidSpec(f"--set needs FIELD=VALUE, got {override!r}.")

@@ -1,0 +1,161 @@
+"""The tables of costs: PSCP with its factors, and what the meter measured."""
+
+from __future__ import annotations
+
+from peftbench.report import numbers
+from peftbench.report.results import standings
+from peftbench.report.table import Cell, Column, Row, Table, counted, empty
+from peftbench.scoring.penalties import (
+    MEMORY_CONSTANT_GB,
+    PARAMETER_CONSTANT,
+    TFLOPS_CONSTANT,
+)
+from peftbench.scoring.summary import Standing, Summary
+from peftbench.store.record import Cost
+
+NOT_MEASURED = "not measured"
+
+PSCP_CAPTION = (
+    "PSCP (PEFT Soft Cost Penalties, arXiv:2511.21285) = mean score × parameter factor × "
+    "FLOPs factor × memory factor, each factor 1 / (1 + cost / constant): 1 is free, ½ is "
+    f"reached at the constant. Constants: {numbers.si(PARAMETER_CONSTANT, '').strip()} "
+    f"trainable parameters, {TFLOPS_CONSTANT:g} TFLOPs more than the base model for one "
+    f"input, {MEMORY_CONSTANT_GB:g} GB of peak training memory. The constants are an opinion "
+    "of what is expensive: look at the factors and at the costs below before you rely on it."
+)
+
+
+def has_costs(summary: Summary) -> bool:
+    """Whether the meter measured anything."""
+    return any(standing.cost for standing in summary.standings)
+
+
+def pscp_table(summary: Summary, model: str) -> Table:
+    """Mean score, the three factors with the costs behind them, and PSCP."""
+    ordered = sorted(
+        standings(summary, model), key=lambda s: -1.0 if s.pscp is None else s.pscp
+    )[::-1]
+    return Table(
+        name=f"pscp-{summary.models.index(model)}",
+        title=f"PSCP on {model}",
+        caption=PSCP_CAPTION,
+        columns=(
+            Column(title="Method", is_number=False, sorts_first="ascending"),
+            Column(title="Mean score"),
+            Column(title="Parameter factor", note="trainable"),
+            Column(title="FLOPs factor", note="extra, one input"),
+            Column(title="Memory factor", note="peak, training"),
+            Column(title="PSCP", is_sorted=any(s.pscp is not None for s in ordered)),
+        ),
+        rows=tuple(Row(header=s.method, cells=_pscp_cells(s)) for s in ordered),
+    )
+
+
+def cost_table(summary: Summary, model: str) -> Table:
+    """What the probe measured, one row for each method."""
+    ordered = standings(summary, model)
+    return Table(
+        name=f"costs-{summary.models.index(model)}",
+        title=f"Costs on {model}",
+        caption=cost_caption([s.cost for s in ordered if s.cost]),
+        columns=(
+            Column(title="Method", is_number=False, sorts_first="ascending"),
+            *(
+                Column(title=title, note=note, sorts_first="ascending")
+                for title, note in (
+                    ("Trainable", "parameters"),
+                    ("Share", "of the base"),
+                    ("Stored", "bytes"),
+                    ("Forward", "per token"),
+                    ("Training", "per token"),
+                    ("Peak memory", "training"),
+                    ("Weights", "of the peak"),
+                    ("Adapter", "of the peak"),
+                    ("Gradients", "of the peak"),
+                    ("Optimizer", "of the peak"),
+                    ("Activations", "of the peak"),
+                    ("Step time", "± IQR"),
+                )
+            ),
+        ),
+        rows=tuple(Row(header=s.method, cells=_cost_cells(s.cost)) for s in ordered),
+    )
+
+
+def cost_caption(costs: list[Cost]) -> str:
+    """On what, with which inputs, and how the costs were measured."""
+    probes = dict.fromkeys(
+        f"on {cost.device} ({cost.dtype} weights): a forward pass over "
+        f"{counted(cost.probe.inference_batch, 'input')} of "
+        f"{counted(cost.probe.inference_length, 'token')}, training steps on "
+        f"{counted(cost.probe.training_batch, 'input')} of "
+        f"{counted(cost.probe.training_length, 'token')}, "
+        f"{counted(cost.probe.repeats, 'repeat')}"
+        for cost in costs
+    )
+    if not probes:
+        return "No cost was measured."
+    return (
+        f"Measured {'; and '.join(probes)}. Step time is the median ± interquartile range of "
+        "an exclusive probe, one method at a time: no time or memory comes from the runs "
+        "that gave the scores, which share the machine. FLOPs: a multiplication and an "
+        "addition are two; training is forward and backward. Prefixes are decimal (1 MB is "
+        "1,000,000 bytes)."
+    )
+
+
+def step_time(cost: Cost) -> str:
+    """Median ± interquartile range."""
+    median = numbers.si(cost.step_seconds, "s")
+    return f"{median} ± {numbers.si(cost.step_seconds_spread, 's')}"
+
+
+def _pscp_cells(standing: Standing) -> tuple[Cell, ...]:
+    mean = Cell(text=numbers.points(standing.mean_score), value=standing.mean_score)
+    cost = standing.cost
+    if cost is None:
+        return (mean, *(empty(NOT_MEASURED) for _ in range(4)))
+    behind = (
+        (standing.parameter_factor, numbers.si(cost.trainable_parameters, "").strip()),
+        (standing.flops_factor, numbers.si(max(0, cost.extra_forward_flops), "FLOPs")),
+        (standing.memory_factor, numbers.si(cost.peak_memory.total, "B")),
+    )
+    return (
+        mean,
+        *(Cell(text=numbers.factor(f), value=f, note=note) for f, note in behind),
+        Cell(text=numbers.points(standing.pscp), value=standing.pscp),
+    )
+
+
+def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
+    if cost is None:
+        return (empty(NOT_MEASURED), *(empty() for _ in range(11)))
+    memory = cost.peak_memory
+    return (
+        Cell(text=numbers.count(cost.trainable_parameters), value=cost.trainable_parameters),
+        Cell(
+            text=numbers.share(cost.trainable_parameters, cost.base_parameters),
+            value=cost.trainable_parameters / cost.base_parameters,
+        ),
+        Cell(text=numbers.si(cost.stored_bytes, "B"), value=cost.stored_bytes),
+        Cell(
+            text=numbers.si(cost.forward_flops_per_token, "FLOPs"),
+            value=cost.forward_flops_per_token,
+        ),
+        Cell(
+            text=numbers.si(cost.training_flops_per_token, "FLOPs"),
+            value=cost.training_flops_per_token,
+        ),
+        *(
+            Cell(text=numbers.si(size, "B"), value=size)
+            for size in (
+                memory.total,
+                memory.weights,
+                memory.adapter,
+                memory.gradients,
+                memory.optimizer,
+                memory.activations,
+            )
+        ),
+        Cell(text=step_time(cost), value=cost.step_seconds),
+    )

@@ -1,0 +1,130 @@
+"""What went in and what went wrong: methods, tasks, failures, machines, the spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from peftbench.report import numbers
+from peftbench.report.table import Cell, Column, Row, Table, counted
+from peftbench.scoring.summary import Summary
+from peftbench.store.record import Manifest
+
+
+def trouble_table(summary: Summary) -> Table:
+    """Cells without a score; seeds with the same outcome share a row."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for trouble in summary.troubles:
+        key = (trouble.method, trouble.model, trouble.task, trouble.status, trouble.reason)
+        groups.setdefault(key, []).append(trouble.seed)
+    return Table(
+        name="troubles",
+        title="Failures and missing runs",
+        caption=f"{counted(len(summary.troubles), 'run')} without a score.",
+        columns=_text_columns("Method", "Base model", "Task", "Seeds", "Status", "Reason"),
+        rows=tuple(
+            _text_row(method, model, task, ", ".join(seeds), status, reason)
+            for (method, model, task, status, reason), seeds in groups.items()
+        ),
+    )
+
+
+def method_table(summary: Summary) -> Table:
+    """The settings behind every label."""
+    return Table(
+        name="methods",
+        title="Methods",
+        caption="Methods with all their settings.",
+        columns=_text_columns(
+            "Label", "Method", "Settings", "Learning rate", "Family", "Paper"
+        ),
+        rows=tuple(
+            _text_row(
+                method.label,
+                method.name,
+                _settings(method.parameters),
+                numbers.NOTHING if method.learning_rate is None else f"{method.learning_rate:g}",
+                method.family,
+                method.paper,
+            )
+            for method in summary.methods
+        ),
+    )
+
+
+def task_table(summary: Summary) -> Table:
+    """What every task asks, and how its answers are scored."""
+    return Table(
+        name="tasks",
+        title="Tasks",
+        caption="Tasks with their headline metric. A baseline gives one answer to every "
+        "prompt; it is the same for all methods.",
+        columns=_text_columns(
+            "Task", "Description", "Headline metric", "Better", "Test examples", "Baselines"
+        ),
+        rows=tuple(
+            _text_row(
+                task.name,
+                task.description,
+                f"{task.metric} ({task.unit})" if task.unit else task.metric,
+                task.better,
+                numbers.count(task.test_examples),
+                "; ".join(
+                    f"{baseline.name} “{baseline.answer}”: {numbers.score(baseline.value)}"
+                    for baseline in task.baselines
+                )
+                or numbers.NOTHING,
+            )
+            for task in summary.tasks
+        ),
+    )
+
+
+def machine_facts(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """Where and with what records were made, as terms and their values."""
+    return (
+        ("Device", manifest.device),
+        ("Host", f"{manifest.host}, {counted(manifest.threads, 'thread')}"),
+        ("Platform", manifest.platform),
+        ("peftbench commit", commit(manifest)),
+        ("Chat template", "used" if manifest.chat_template else "not used"),
+        ("First record", manifest.started_at),
+        ("Packages", ", ".join(f"{n} {v}" for n, v in sorted(manifest.packages.items()))),
+    )
+
+
+def commit(manifest: Manifest) -> str:
+    """The commit of the working tree, and whether it was clean."""
+    if manifest.git_commit is None:
+        return "none: installed from a package"
+    clean = {True: "with uncommitted changes", False: "clean", None: "state unknown"}
+    return f"{manifest.git_commit} ({clean[manifest.git_dirty]})"
+
+
+def spec_yaml(summary: Summary) -> str:
+    """The spec as a YAML file would give it."""
+    import yaml
+
+    spec = summary.model_dump(mode="json", include={"spec"})["spec"]
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _text_columns(*titles: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(title=title, is_number=False, sorts_first="ascending") for title in titles
+    )
+
+
+def _text_row(header: str, *texts: str) -> Row:
+    return Row(header=header, cells=tuple(Cell(text=text) for text in texts))
+
+
+def _settings(parameters: Mapping[str, Any]) -> str:
+    return (
+        ", ".join(
+            f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in parameters.items()
+        )
+        or "none"
+    )

@@ -1,0 +1,82 @@
+"""A table as a value: what it says and how it is marked, before any format draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from peftbench.report.numbers import NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column and what stands below its title."""
+
+    title: str
+    note: str = ""
+    is_number: bool = True
+    sorts_first: Literal["ascending", "descending"] = "descending"
+    """Where the first click on its header sorts to: the best on top."""
+    is_sorted: bool = False
+    """The rows come sorted by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Plain text; every format escapes it in its own way."""
+
+    text: str
+    value: float | None = None
+    """What sorting compares; None sorts last where the column holds numbers."""
+    note: str = ""
+    """A few words in small print after the text."""
+    mark: Literal["", "best", "tied"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row, named by its first cell."""
+
+    header: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Columns and rows; the first column holds the headers of the rows."""
+
+    name: str
+    """Unique within a report; letters, digits and hyphens."""
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    baselines: tuple[Row, ...] = ()
+    """Stay below the others, however they are sorted."""
+    notes: tuple[str, ...] = ()
+    """Why numbers are absent."""
+
+
+def empty(note: str = "") -> Cell:
+    """No number, and why."""
+    return Cell(text=NOTHING, note=note)
+
+
+def listed(words: Iterable[str], conjunction: str = "and") -> str:
+    """Words as prose lists them.
+
+    >>> listed(["a"]), listed("ab"), listed("abc", "or")
+    ('a', 'a and b', 'a, b or c')
+    """
+    *head, last = words
+    return f"{', '.join(head)} {conjunction} {last}" if head else last
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "task"), counted(1200, "seed")
+    ('1 task', '1,200 seeds')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
