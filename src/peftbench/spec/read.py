@@ -41,8 +41,8 @@ def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark
         )
     if not isinstance(spec, str) or spec not in suite_names():
         raw.setdefault("name", Path(spec).stem)
-    for override in overrides:
-        override(raw, override)
+    for assignment in overrides:
+        override(raw, assignment)
     return from_mapping(raw, origin)
 
 
@@ -77,20 +77,21 @@ def _text(spec: str | Path) -> tuple[str, str]:
 
 
 def override(raw: dict[str, Any], assignment: str) -> None:
-    path, equals, text = override.partition("=")
+    """Set one field of a raw spec from `training.epochs=3`."""
+    path, equals, text = assignment.partition("=")
     if not equals or not path:
-        raise InvalidSpec(f"--set needs FIELD=VALUE, got {override!r}.")
+        raise InvalidSpec(f"--set needs FIELD=VALUE, got {assignment!r}.")
     *parents, last = path.split(".")
     for depth, parent in enumerate(parents):
         raw = raw.setdefault(parent, {})
         if not isinstance(raw, dict):
             raise InvalidSpec(
-                f"--set {override}: {'.'.join(parents[: depth + 1])} has no fields to set."
+                f"--set {assignment}: {'.'.join(parents[: depth + 1])} has no fields to set."
             )
     try:
         raw[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidSpec(f"--set {override}: the value is not valid YAML.") from error
+        raise InvalidSpec(f"--set {assignment}: the value is not valid YAML.") from error
 
 
 def _explain(detail: Any) -> str:
