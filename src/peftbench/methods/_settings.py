@@ -68,7 +68,7 @@ def targeted(
     """The linear layers that `wanted` names; raises `InvalidSpec` if a name is nobody's."""
     if not shapes.linears:
         raise InvalidSpec(
-            f"{method} adapts linear layers, and a {shapes.model_type} model has none of type "
+            f"{method} adapts linear layers, and this {shapes.model_type} model has none of type "
             "torch.nn.Linear in its blocks; use another method or another model."
         )
     if isinstance(wanted, str):
@@ -77,7 +77,7 @@ def targeted(
     missing = [name for name in wanted if name not in known]
     if missing:
         raise InvalidSpec(
-            f"{method}: a {shapes.model_type} model has no linear layer called "
+            f"{method}: this {shapes.model_type} model has no linear layer called "
             f"{', '.join(missing)}. Its layers are {', '.join(known)}; choose among them with "
             "target_modules."
         )

@@ -58,7 +58,7 @@ class LnTuning(PeftMethod):
         ]
         if not names:
             raise InvalidSpec(
-                f"ln-tuning: a {model.config.model_type} model has no normalisation layer "
+                f"ln-tuning: this {model.config.model_type} model has no normalisation layer "
                 "with weights; use another method or another model."
             )
         return peft.LNTuningConfig(task_type="CAUSAL_LM", target_modules=names)

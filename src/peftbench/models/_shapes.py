@@ -70,7 +70,9 @@ class Shapes:
             head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
             parameters=sum(p.numel() for p in model.parameters()),
             linears=tuple(
-                Linear(name, module.in_features, module.out_features, module.bias is not None)
+                Linear(
+                    name, module.in_features, module.out_features, module.bias is not None
+                )
                 for name, module in model.named_modules()
                 if isinstance(module, nn.Linear) and module is not head
             ),
@@ -108,7 +110,9 @@ class Shapes:
         tied = config.get("tie_word_embeddings", layout.tied)
         embeddings = shapes.vocab_size * shapes.hidden_size * (1 if tied else 2)
         total = embeddings + sum(linear.parameters for linear in linears) + sum(norms)
-        return cls(**{**vars(shapes), "parameters": total, "linears": linears, "norms": norms})
+        return cls(
+            **{**vars(shapes), "parameters": total, "linears": linears, "norms": norms}
+        )
 
     @classmethod
     def from_meta_model(cls, config: Mapping[str, Any]) -> Shapes:
@@ -174,7 +178,9 @@ def _field(config: Mapping[str, Any], name: str) -> int:
         ) from None
 
 
-def _linears(shapes: Shapes, config: Mapping[str, Any], layout: _Layout) -> Iterator[Linear]:
+def _linears(
+    shapes: Shapes, config: Mapping[str, Any], layout: _Layout
+) -> Iterator[Linear]:
     hidden, inner = shapes.hidden_size, _field(config, "intermediate_size")
     q_dim = shapes.num_heads * shapes.head_dim
     attention_bias = layout.attention_bias and bool(config.get("attention_bias"))

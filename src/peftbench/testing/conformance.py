@@ -87,10 +87,14 @@ def count_is_the_closed_form(method: Method, model_factory: ModelFactory) -> str
     expected = method.trainable_parameters(Shapes.of(model))
     trained = _trainable(_attached(method, model))
     counted = sum(parameter.numel() for parameter in trained.values())
-    assert counted == expected, f"the closed form says {expected:,}, attached are {counted:,}"
+    assert counted == expected, (
+        f"the closed form says {expected:,}, attached are {counted:,}"
+    )
     other = {str(p.dtype) for p in trained.values() if p.dtype != torch.float32}
     assert not other, f"trained parameters must be float32, some are {', '.join(other)}"
-    assert bool(counted) == method.trains, f"{counted} parameters, and trains={method.trains}"
+    assert bool(counted) == method.trains, (
+        f"{counted} parameters, and trains={method.trains}"
+    )
     return f"{counted:,} trained parameters"
 
 
@@ -104,7 +108,9 @@ def only_the_adapter_trains(method: Method, model_factory: ModelFactory) -> str:
     assert after.keys() == before.keys(), "training added or removed tensors"
     still = [name for name in trained if torch.equal(after[name], before[name])]
     assert not still, f"never moved: {', '.join(still)}"
-    moved = [n for n in after.keys() - trained.keys() if not _same_bits(after[n], before[n])]
+    moved = [
+        n for n in after.keys() - trained.keys() if not _same_bits(after[n], before[n])
+    ]
     assert not moved, f"moved although frozen: {', '.join(sorted(moved))}"
     return f"{len(trained)} tensors moved, {len(after) - len(trained)} stayed"
 
@@ -121,9 +127,13 @@ def right_padding_changes_nothing(method: Method, model_factory: ModelFactory) -
     torch.testing.assert_close(long[:, :5], short, **_TOLERANCE)
     seen: list[int] = []
     layer = cast("PreTrainedModel", adapted).get_output_embeddings()
-    with _hook(layer.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))):
+    with _hook(
+        layer.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+    ):
         positions = _raw_logits(adapted, tokens).shape[1]
-    assert seen == [positions], f"the output layer saw {seen}, logits have {positions} positions"
+    assert seen == [positions], (
+        f"the output layer saw {seen}, logits have {positions} positions"
+    )
     return f"{positions - tokens.shape[1]} virtual positions before the input"
 
 
@@ -164,9 +174,13 @@ def stores_only_what_it_needs(method: Method, model_factory: ModelFactory) -> st
                     for name in file.keys():  # noqa: SIM118, not a mapping
                         numbers += file.get_tensor(name).numel()
                         tensors += 1
-    assert numbers == expected, f"the closed form says {expected:,} numbers, saved {numbers:,}"
+    assert numbers == expected, (
+        f"the closed form says {expected:,} numbers, saved {numbers:,}"
+    )
     allowed = 4 * numbers + _OVERHEAD_BYTES + _OVERHEAD_BYTES_PER_TENSOR * tensors
-    assert size <= allowed, f"{size:,} bytes for {numbers:,} numbers, {allowed:,} are enough"
+    assert size <= allowed, (
+        f"{size:,} bytes for {numbers:,} numbers, {allowed:,} are enough"
+    )
     return f"{size:,} bytes, {numbers:,} numbers in {tensors} tensors"
 
 
@@ -180,10 +194,14 @@ def merges_if_it_says_so(method: Method, model_factory: ModelFactory) -> str:
             method.merge(adapted)
         except InvalidSpec:
             return "cannot be merged, and says so"
-        raise AssertionError("declared not mergeable, but `merge` does not raise InvalidSpec")
+        raise AssertionError(
+            "declared not mergeable, but `merge` does not raise InvalidSpec"
+        )
     unmerged = _logits(adapted)
     merged = method.merge(adapted)
-    assert type(merged) is kind, f"merged is a {type(merged).__name__}, not a {kind.__name__}"
+    assert type(merged) is kind, (
+        f"merged is a {type(merged).__name__}, not a {kind.__name__}"
+    )
     torch.testing.assert_close(_logits(merged), unmerged, atol=1e-4, rtol=1e-4)
     return f"merged logits differ by {_difference(_logits(merged), unmerged):.2g}"
 
@@ -282,7 +300,9 @@ def _train(adapted: nn.Module, steps: int) -> nn.Module:
     for _ in range(steps):
         optimizer.zero_grad()
         logits = _raw_logits(adapted, tokens)[:, -tokens.shape[1] :]
-        nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()).backward()
+        nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()
+        ).backward()
         optimizer.step()
     return adapted
 
@@ -354,7 +374,9 @@ def _fingerprint(model: PreTrainedModel) -> dict[str, Any]:
 
 
 def _hook_count(part: nn.Module) -> int:
-    return len(part._forward_hooks) + len(part._forward_pre_hooks) + len(part._backward_hooks)
+    return (
+        len(part._forward_hooks) + len(part._forward_pre_hooks) + len(part._backward_hooks)
+    )
 
 
 @contextmanager
