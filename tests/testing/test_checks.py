@@ -131,7 +131,11 @@ def test_frozen_tensor_that_moves_is_found() -> None:
         def attach(self, model: Any) -> Any:
             adapted = super().attach(model)
             norm = adapted.base_model.model.model.norm
-            adapted.register_forward_hook(lambda *_: norm.weight.data.add_(1e-3))
+
+            def nudge(*_: Any) -> None:
+                norm.weight.data.add_(1e-3)
+
+            adapted.register_forward_hook(nudge)
             return adapted
 
     with pytest.raises(AssertionError, match="moved although frozen"):

@@ -140,6 +140,9 @@ class PeftMethod(Method):
         config = peft.PeftConfig.from_pretrained(str(folder))
         config.inference_mode = True
         config.base_model_name_or_path = None  # the base is the one at hand
+        if config.is_prompt_learning:
+            # What `peft` wrote down of the old base would hide that this one differs.
+            config.token_dim = config.num_layers = config.num_attention_heads = None
         # Not `PeftModel.from_pretrained`: it only warns when weights are missing, and
         # rounds those of ln-tuning to the precision of the base.
         adapted = self._wrap(model, config)
