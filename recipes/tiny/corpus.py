@@ -135,7 +135,8 @@ def mood_at_the_end(chance: random.Random) -> str:
         ends = [f"{name} had {DAYS[events[name][1]]}" for name in people]
         return f"{told} So {' and '.join(ends)}.\n"
     said = [
-        f'"I am {chance.choice(FEELINGS[events[name][1]])}," said {name}.' for name in people
+        f'"I am {chance.choice(FEELINGS[events[name][1]])}," said {name}.'
+        for name in people
     ]
     return f"{told} {' '.join(said)}\n"
 
@@ -281,7 +282,9 @@ def places(chance: random.Random) -> str:
     people = chance.sample(world.NAMES, chance.randint(2, 4))
     at = {name: chance.choice(PLACES) for name in people}
     holds = {name: chance.choice(world.THINGS) for name in people}
-    told = " ".join(f"{name} is in the {at[name]} with the {holds[name]}." for name in people)
+    told = " ".join(
+        f"{name} is in the {at[name]} with the {holds[name]}." for name in people
+    )
     name = chance.choice(people)
     return chance.choice((
         f"{told} Where is {name}? In the {at[name]}.\n",

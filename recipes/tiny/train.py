@@ -20,10 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, set_seed
-
 from recipes.tiny import card, corpus, evaluate
 from recipes.tiny.tokenizer import train_tokenizer
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, set_seed
 
 HERE = Path(__file__).parent
 MODEL = HERE.parents[1] / "src" / "peftbench" / "models" / "tiny"
@@ -145,7 +144,9 @@ def train(recipe: Recipe, folder: Path, metrics: Path, export_minutes: float) ->
     held_out: dict[str, list[corpus.Document]] = {source: [] for source in corpus.SOURCES}
     for first in range(0, len(documents), 10_000):
         some = documents[first : first + 10_000]
-        for document, ids in zip(some, tokenizer([d.text for d in some]).input_ids, strict=True):
+        for document, ids in zip(
+            some, tokenizer([d.text for d in some]).input_ids, strict=True
+        ):
             if document.is_held_out:
                 held_out[document.source].append(document)
             else:
@@ -154,7 +155,10 @@ def train(recipe: Recipe, folder: Path, metrics: Path, export_minutes: float) ->
     held_out["generated"] = held_out["generated"][:1000]
     tests = {
         source: evaluate.HeldOut(
-            [np.array([*tokenizer(d.text).input_ids, tokenizer.eos_token_id]) for d in some],
+            [
+                np.array([*tokenizer(d.text).input_ids, tokenizer.eos_token_id])
+                for d in some
+            ],
             sum(len(d.text.encode()) for d in some),
         )
         for source, some in held_out.items()
@@ -223,7 +227,9 @@ def train(recipe: Recipe, folder: Path, metrics: Path, export_minutes: float) ->
             progress = max(tokens / recipe.tokens, elapsed / recipe.minutes)
             length = recipe.length if progress < 0.9 else recipe.final_length
             rows = chance.choices(sources, weights, k=recipe.batch_tokens // length)
-            batch = torch.tensor([list(islice(streams[s], length)) for s in rows]).to(device)
+            batch = torch.tensor([list(islice(streams[s], length)) for s in rows]).to(
+                device
+            )
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate_at(progress)
             model.train()

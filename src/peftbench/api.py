@@ -13,9 +13,16 @@ from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
 from peftbench.store import Store
+from peftbench.store._files import explained
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from peftbench.report import Format
+
+
+#: Hears what happens: an event, a cell's id, and a detail (see `engine/local.py`).
+Listener = Callable[[str, str, Any], None]
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,18 @@ class Results:
 
         return pd.DataFrame(to_rows(self.summary))
 
-    def render(self, format: str) -> str:  # noqa: A002 - the word of the command line
+    def render(self, format: Format) -> str:  # noqa: A002 - the word of the command line
         """The report as "html", "md", "latex", "csv" or "json"."""
         from peftbench.report import render
 
         return render(self.summary, format)
+
+    def write_report(self) -> Path:
+        """Write `report.html` into the store's folder; returns its path."""
+        path = self.store / "report.html"
+        with explained(self.store):
+            path.write_text(self.render("html"), "utf-8")
+        return path
 
 
 def as_benchmark(spec: str | Path | Mapping[str, Any] | Benchmark) -> tuple[Benchmark, str]:
@@ -72,7 +86,7 @@ def run(
     data_dir: str | Path | None = None,
     workers: int | None = None,
     measure_costs: bool = True,
-    listen: Callable[[str, str, Any], None] = lambda _what, _cell, _detail: None,
+    listen: Listener = lambda _what, _cell, _detail: None,
 ) -> Results:
     """Run what the store does not hold yet, and return all results of the benchmark.
 
@@ -86,20 +100,40 @@ def run(
     Raises `InvalidSpec`, `DataError`, `ModelError` or `StoreError` before anything runs.
     A cell that fails is part of the results and raises nothing.
     """
-    from peftbench.engine.local import default_workers, run_cells
-    from peftbench.engine.probe import measure_costs as probe
+    from peftbench.engine.local import default_workers
 
     benchmark, origin = as_benchmark(spec)
     plan = make_plan(benchmark, data_folder(data_dir))
     opened = Store.open(Path(store or Path("runs") / benchmark.name))
     try:
         remember(plan, opened, origin)
-        if measure_costs:
-            probe(plan, opened, lambda name: listen("measuring", name, None))
-        run_cells(plan, opened, workers=workers or default_workers(), listen=listen)
-        return results(opened, benchmark.name)
+        return execute(
+            plan,
+            opened,
+            workers=workers or default_workers(),
+            measure_costs=measure_costs,
+            listen=listen,
+        )
     finally:
         opened.close()
+
+
+def execute(
+    plan: Plan,
+    store: Store,
+    *,
+    workers: int,
+    measure_costs: bool = True,
+    listen: Listener = lambda _what, _cell, _detail: None,
+) -> Results:
+    """Measure what is not measured, then run what is missing; costs first, alone."""
+    from peftbench.engine import probe
+    from peftbench.engine.local import run_cells
+
+    if measure_costs:
+        probe.measure_costs(plan, store, lambda name: listen("measuring", name, None))
+    run_cells(plan, store, workers=workers, listen=listen)
+    return results(store, plan.benchmark.name)
 
 
 def results(store: Store, name: str | None = None) -> Results:

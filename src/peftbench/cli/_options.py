@@ -13,7 +13,9 @@ from peftbench.spec import Benchmark, from_mapping, read_benchmark
 Spec = Annotated[
     str | None, typer.Argument(metavar="[SPEC]", help="A YAML file, or a suite's name.")
 ]
-Models = Annotated[str | None, typer.Option("--model", help="Instead of SPEC: model names.")]
+Models = Annotated[
+    str | None, typer.Option("--model", help="Instead of SPEC: model names.")
+]
 Methods = Annotated[str | None, typer.Option(help="Instead of SPEC: method names.")]
 Tasks = Annotated[str | None, typer.Option(help="Instead of SPEC: task names.")]
 Seeds = Annotated[str, typer.Option(help="Instead of SPEC: seeds, as 1,2,3.")]
@@ -21,7 +23,13 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a field: training.epochs=3.")
 ]
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of task rows; default PEFTBENCH_DATA_DIR or hub.")
+    Path | None,
+    typer.Option(help="Folder of task rows; default PEFTBENCH_DATA_DIR or hub."),
+]
+ExistingStore = Annotated[Path, typer.Option("--store", help="Folder of the results.")]
+BenchmarkName = Annotated[
+    str | None,
+    typer.Option("--benchmark", help="Of several in a store; default the newest."),
 ]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="Folder of the results.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -39,12 +47,16 @@ def benchmark(
     listed = (models, methods, tasks)
     if spec is not None:
         if any(listed):
-            raise InvalidSpec("Give either SPEC or --model, --methods and --tasks, not both.")
+            raise InvalidSpec(
+                "Give either SPEC or --model, --methods and --tasks, not both."
+            )
         path = Path(spec)
         origin = str(path.resolve()) if path.is_file() else f"suite {spec}"
         return read_benchmark(spec, overrides or ()), origin
     if not all(listed):
-        raise InvalidSpec("Give a SPEC (try `quickstart`), or --model, --methods and --tasks.")
+        raise InvalidSpec(
+            "Give a SPEC (try `quickstart`), or --model, --methods and --tasks."
+        )
     raw = {
         "name": "command-line",
         "models": _names(models),

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.flop_counter import FlopCounterMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
+from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from peftbench.methods import Method
@@ -37,8 +37,8 @@ class Measured:
     forward_flops: int
     training_step_flops: int
     memory: dict[str, int]
-    step_seconds: float
-    step_seconds_spread: float
+    step_seconds: float | None  # None where nothing is trained
+    step_seconds_spread: float | None
 
 
 def measure(
@@ -66,23 +66,28 @@ def measure(
             step_flops = _flops(step)
             seconds = _timed(step, repeats)
         else:
+
             def look() -> None:
                 with torch.no_grad():
                     adapted(input_ids=inputs)
 
-            memory, step_flops, seconds = _peak_memory(adapted, look), 0, [0.0, 0.0]
+            memory, step_flops, seconds = _peak_memory(adapted, look), 0, []
     finally:
         base.model = method.detach(adapted)
-    quartiles = statistics.quantiles(seconds, n=4)
     return Measured(
         trainable_parameters=sum(p.numel() for p in parameters.values()),
         stored_bytes=stored,
         forward_flops=forward,
         training_step_flops=step_flops,
         memory=memory,
-        step_seconds=statistics.median(seconds),
-        step_seconds_spread=quartiles[2] - quartiles[0],
+        step_seconds=statistics.median(seconds) if seconds else None,
+        step_seconds_spread=_interquartile_range(seconds) if seconds else None,
     )
+
+
+def _interquartile_range(values: list[float]) -> float:
+    low, _, high = statistics.quantiles(values, n=4)
+    return high - low
 
 
 def _tokens(base: BaseModel, batch: int, length: int) -> torch.Tensor:
@@ -100,7 +105,9 @@ def _stepper(
     def step() -> None:
         adapted.train()
         logits = adapted(input_ids=inputs, use_cache=False).logits[:, -inputs.shape[1] :]
-        cross_entropy(logits[:, :-1].flatten(0, 1).float(), inputs[:, 1:].flatten()).backward()
+        cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), inputs[:, 1:].flatten()
+        ).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

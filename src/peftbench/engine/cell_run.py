@@ -202,7 +202,7 @@ class CellRun:
             cell=self.cell,
             status="finished",
             manifest=self.manifest(),
-            scores=self._scores(outputs, test, answers, rows),
+            scores=self._scores(outputs, answers, rows),
             baselines=self._baselines(train, test),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
@@ -218,7 +218,10 @@ class CellRun:
                 "validation examples": len(self.data.examples["validation"]) if run else 0,
                 "test examples": len(test),
                 "test prompts cut at their start": cut,
-                **{f"prompts in both {pair}": n for pair, n in self.data.duplicate_prompts.items()},
+                **{
+                    f"prompts in both {pair}": n
+                    for pair, n in self.data.duplicate_prompts.items()
+                },
             },
             seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
         )
@@ -285,7 +288,6 @@ class CellRun:
     def _scores(
         self,
         outputs: Sequence[Output],
-        test: Sequence[Example],
         answers: metrics.Answers,
         rows: list[float],
     ) -> tuple[Score, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def run_cells(
 
     def start() -> Any:
         process = context.Process(target=main, args=(job, cell_ids, messages), daemon=True)
-        process.start()
+        with _main_hidden():
+            process.start()
         return process
 
     processes = [start() for _ in range(min(workers, len(cell_ids)))]
@@ -68,7 +70,11 @@ def run_cells(
                 else:
                     listen(what, cell, detail)
             for i, process in enumerate(processes):
-                if process.exitcode not in (None, 0) and restarts < _RESTARTS and not broken:
+                if (
+                    process.exitcode not in (None, 0)
+                    and restarts < _RESTARTS
+                    and not broken
+                ):
                     restarts += 1
                     processes[i] = start()
     finally:
@@ -80,3 +86,16 @@ def run_cells(
                 process.kill()
     if broken:
         raise StoreError(broken)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Let a spawned worker import peftbench alone, not the caller's script again: that
+    would call `peftbench.run` once more where it has no `if __name__ == "__main__"`."""
+    module = vars(sys.modules["__main__"])
+    hidden = {n: module.pop(n) for n in [*module] if n in ("__file__", "__spec__")}
+    module["__spec__"] = None
+    try:
+        yield
+    finally:
+        module.update(hidden)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from peftbench.engine import manifest as facts
 from peftbench.engine.plan import Plan, rebuild_method
@@ -19,7 +20,9 @@ def unmeasured(plan: Plan, store: Store) -> list[Cell]:
     for planned in plan.cells:
         cell = planned.cell
         key = (
-            cell.model.identity, cell.model.dtype, cell.method.name,
+            cell.model.identity,
+            cell.model.dtype,
+            cell.method.name,
             _key(cell.method.parameters),
         )
         if key not in known:
@@ -32,29 +35,28 @@ def measure_costs(
 ) -> None:
     """Measure what the store does not know yet. Nothing else should run meanwhile."""
     from peftbench.cost.meter import measure
-    from peftbench.models._load import load
     from peftbench.methods import get
+    from peftbench.models._load import load
 
     wanted = unmeasured(plan, store)
     for identity, dtype in dict.fromkeys((c.model.identity, c.model.dtype) for c in wanted):
         base = load(plan.models[identity], dtype)
-        longest = base.max_positions or 512
-        bare = get("base")()
+        # One length for all methods of a model, with room for soft prompts before it.
+        length = min(512, (base.max_positions or 1024) // 2)
+        probe = Probe(inference_length=length, training_length=length)
+        read = partial(
+            measure,
+            base,
+            inference=(probe.inference_batch, length),
+            training=(probe.training_batch, length),
+            repeats=probe.repeats,
+        )
+        bare = read(get("base")())
         for cell in wanted:
             if (cell.model.identity, cell.model.dtype) != (identity, dtype):
                 continue
             on_method(cell.method.name)
-            method = rebuild_method(cell)
-            # Soft prompts need room before the input.
-            length = min(512, longest - getattr(method, "num_virtual_tokens", 0))
-            probe = Probe(inference_length=length, training_length=length)
-            inputs = (probe.inference_batch, length), (probe.training_batch, length)
-            seen = measure(
-                base, method, inference=inputs[0], training=inputs[1], repeats=probe.repeats
-            )
-            bare_flops = measure(
-                base, bare, inference=inputs[0], training=(1, 8), repeats=2
-            ).forward_flops
+            seen = read(rebuild_method(cell))
             store.put_cost(
                 Cost(
                     model=cell.model.name,
@@ -68,7 +70,7 @@ def measure_costs(
                     base_parameters=base.shapes.parameters,
                     stored_bytes=seen.stored_bytes,
                     forward_flops=seen.forward_flops,
-                    extra_forward_flops=seen.forward_flops - bare_flops,
+                    extra_forward_flops=seen.forward_flops - bare.forward_flops,
                     training_step_flops=seen.training_step_flops,
                     peak_memory=Memory(**seen.memory),
                     step_seconds=seen.step_seconds,

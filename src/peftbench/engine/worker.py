@@ -75,7 +75,9 @@ class Bench:
                 staging = self.store.staging(lease)
                 if lease.crashes >= _CRASHES_ALLOWED:
                     record = self._failure(
-                        cell, None, "lost",
+                        cell,
+                        None,
+                        "lost",
                         f"Its worker process vanished {lease.crashes} times, perhaps killed "
                         "for its memory. Try a smaller batch, then --retry lost.",
                     )
@@ -104,7 +106,9 @@ class Bench:
         if run is not None and (self.base is None or not self.base.is_intact()):
             self.base_key = None  # load it again rather than trust it
         try:
-            self.store.commit(lease, record, staging if record.status == "finished" else None)
+            self.store.commit(
+                lease, record, staging if record.status == "finished" else None
+            )
         except LeaseLost as error:
             log.warning("%s", error)
         self._tell(record.status, cell, record)
@@ -120,7 +124,9 @@ class Bench:
         if self.base is None or self.base_key != key:
             self.base = None  # free it first: two may not fit
             with clock.phase("load"):
-                self.base = load(self.job.plan.models[cell.model.identity], cell.model.dtype)
+                self.base = load(
+                    self.job.plan.models[cell.model.identity], cell.model.dtype
+                )
             self.base_key = key
         if cell.task.name not in self.data:
             with clock.phase("load"):
@@ -148,10 +154,17 @@ class Bench:
             run.manifest()
             if run
             else Manifest(
-                started_at=facts.now(), finished_at=facts.now(), host=facts.host(),
-                platform=facts.system(), device="", threads=self.job.threads,
-                packages=facts.packages(), git_commit=None, git_dirty=None,
-                initial_adapter_sha256=None, chat_template=False,
+                started_at=facts.now(),
+                finished_at=facts.now(),
+                host=facts.host(),
+                platform=facts.system(),
+                device="",
+                threads=self.job.threads,
+                packages=facts.packages(),
+                git_commit=None,
+                git_dirty=None,
+                initial_adapter_sha256=None,
+                chat_template=False,
             )
         )
         return Record(cell=cell, status=status, manifest=manifest, error=error)
@@ -195,13 +208,11 @@ def main(job: Job, cell_ids: Sequence[str], messages: Any) -> None:
     # Ctrl-C goes to the whole terminal; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
+    _end_with_parent()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import torch
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     store = Store.open(job.store, create=False)
@@ -213,6 +224,22 @@ def main(job: Job, cell_ids: Sequence[str], messages: Any) -> None:
         messages.put(("broken", "", str(error)))
     finally:
         store.close()
+
+
+def _end_with_parent() -> None:
+    """End at once if the parent is killed: nobody would hear of what is done here."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

@@ -59,7 +59,10 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     `ModelError` where that is not enough.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # our own progress and errors are enough
+    logging.disable_progress_bar()
     device = default_device()
     if dtype == "auto" and device.type == "cpu":
         dtype = "float32"

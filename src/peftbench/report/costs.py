@@ -106,6 +106,8 @@ def cost_caption(costs: list[Cost]) -> str:
 
 def step_time(cost: Cost) -> str:
     """Median ± interquartile range."""
+    if cost.step_seconds is None:
+        return numbers.NOTHING
     median = numbers.si(cost.step_seconds, "s")
     return f"{median} ± {numbers.si(cost.step_seconds_spread, 's')}"
 

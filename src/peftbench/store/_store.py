@@ -222,8 +222,10 @@ class Store:
 
     def staging(self, lease: Lease) -> Path:
         """An empty folder for the files of a cell that is about to be committed."""
-        folder = self.folder / "staging" / f"{lease.cell_id}-{lease.token}"
-        shutil.rmtree(folder, ignore_errors=True)
+        parent = self.folder / "staging"
+        for left_behind in parent.glob(f"{lease.cell_id}-*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        folder = parent / f"{lease.cell_id}-{lease.token}"
         with explained(self.folder):
             folder.mkdir(parents=True)
         return folder

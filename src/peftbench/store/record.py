@@ -152,9 +152,9 @@ class Cost(Stored):
     training_step_flops: int
     """Forward and backward, of one training input."""
     peak_memory: Memory
-    step_seconds: float
-    """One training step: forward, backward, optimiser."""
-    step_seconds_spread: float
+    step_seconds: float | None
+    """One training step: forward, backward, optimiser; None where nothing is trained."""
+    step_seconds_spread: float | None
     """Interquartile range over the repeats."""
     packages: Mapping[str, str]
 

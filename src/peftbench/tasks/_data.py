@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from peftbench import tasks
 from peftbench.errors import DataError
@@ -66,7 +67,7 @@ class TaskData:
 
 
 def load_task_data(
-    name: str, *, data_dir: Path | None, limits: Mapping[Split, int | None]
+    name: str, *, data_dir: Path | None, limits: Mapping[Any, int | None]
 ) -> TaskData:
     """Load a task's three splits, each with at most `limits[split]` examples.
 

@@ -33,7 +33,7 @@ class Member:
     run: Run
     validate: Callable[[], float]  # headline score of the run's model as it is now
     checkpoints: Keeper | None = None
-    on_step: Callable[[int, int], None] = lambda step, steps: None
+    on_step: Callable[[int, int], None] = lambda _step, _steps: None
     failure: CellFailed | None = None
     saved_at: float = 0.0
 

@@ -1,0 +1,92 @@
+"""`peftbench doctor`: what this machine has, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import typer
+
+from peftbench.cli._app import app
+
+#: Below this a run of a small model may fill the disk.
+_LITTLE_DISK_BYTES = 2_000_000_000
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, device and disk, and what is missing. Exit code 1 if something is."""
+    problems = [*_packages(), *_device(), *_disk(), *_hub()]
+    for problem in problems:
+        print(f"problem: {problem}")
+    if problems:
+        raise typer.Exit(1)
+    print("nothing is missing")
+
+
+def _packages() -> Iterator[str]:
+    from packaging.requirements import Requirement
+
+    print(f"python {platform.python_version()} on {platform.platform()}")
+    for line in requires("peftbench") or ():
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(wanted.name)
+        except PackageNotFoundError:
+            yield f'{wanted.name} is not installed: `pip install "{wanted}"`'
+            continue
+        print(f"{wanted.name} {found}")
+        if not wanted.specifier.contains(found, prereleases=True):
+            yield f'{wanted.name} {found} is outside {wanted.specifier}: `pip install "{wanted}"`'
+
+
+def _device() -> Iterator[str]:
+    print(
+        f"cpu: {len(os.sched_getaffinity(0))} cores usable, "
+        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
+    )
+    try:
+        import torch
+    except ImportError as error:
+        yield f"torch does not load: {error}"
+        return
+    if not torch.cuda.is_available():
+        print("gpu: none that torch can use; runs will use the CPU")
+        if shutil.which("nvidia-smi"):
+            yield (
+                "there is an NVIDIA driver, but this torch build does not use it: install "
+                "the CUDA build, see https://pytorch.org/get-started/locally"
+            )
+        return
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        print(f"gpu {index}: {facts.name}, {facts.total_memory / 1e9:.0f} GB")
+
+
+def _disk() -> Iterator[str]:
+    free = shutil.disk_usage(Path.cwd()).free
+    print(f"disk: {free / 1e9:.1f} GB free in {Path.cwd()}")
+    if free < _LITTLE_DISK_BYTES:
+        yield f"only {free / 1e9:.1f} GB of disk are free"
+
+
+def _hub() -> Iterator[str]:
+    from huggingface_hub import constants, get_token
+
+    offline = "offline mode" if constants.HF_HUB_OFFLINE else "online mode"
+    login = (
+        "logged in" if get_token() else "not logged in (gated models need `hf auth login`)"
+    )
+    print(f"hugging face hub: {offline}, {login}; cache {constants.HF_HUB_CACHE}")
+    folder = os.environ.get("PEFTBENCH_DATA_DIR")
+    print(
+        f"data folder: {folder or 'not set (PEFTBENCH_DATA_DIR); rows come from the hub'}"
+    )
+    if folder and not Path(folder).is_dir():
+        yield f"PEFTBENCH_DATA_DIR names {folder}, which is not a folder"

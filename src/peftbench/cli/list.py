@@ -1,0 +1,126 @@
+"""`peftbench list`: what there is to name in a spec."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from peftbench.cli import _options as options
+from peftbench.cli._app import app
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    tasks = "tasks"
+    methods = "methods"
+    metrics = "metrics"
+    suites = "suites"
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: options.Json = False,
+) -> None:
+    """List models, tasks, methods, metrics or suites."""
+    rows = _ROWS[kind]()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+
+    from peftbench.cli._print import plain_table
+
+    titles = list(rows[0]) if rows else ["name"]
+    plain_table(
+        Console(), titles, [[_text(row[title]) for title in titles] for row in rows]
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _plain(value: object) -> str:
+    return "+".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _models() -> list[dict[str, object]]:
+    from peftbench.models import Shapes, names, resolve
+    from peftbench.spec import ModelChoice
+
+    rows: list[dict[str, object]] = []
+    for name in names():
+        config = resolve(ModelChoice(name=name)).config
+        shapes = Shapes.from_config(config)
+        rows.append(
+            {"name": name, "type": shapes.model_type, "parameters": shapes.parameters}
+        )
+    rows.append({"name": "<folder or hub id>", "type": "any causal LM", "parameters": "–"})
+    return rows
+
+
+def _tasks() -> list[dict[str, object]]:
+    from peftbench import tasks
+
+    found = ((name, tasks.get(name)) for name in tasks.names())
+    return [
+        {
+            "name": name,
+            "description": task.description,
+            "source": "generated" if task.is_generated else str(task.hub_id),
+            "metrics": list(task.metrics),
+            "licence": task.license,
+        }
+        for name, task in found
+    ]
+
+
+def _methods() -> list[dict[str, object]]:
+    from peftbench import methods
+
+    rows: list[dict[str, object]] = []
+    for name in methods.names():
+        method = methods.get(name)
+        settings = [f"{key} {_plain(v)}" for key, v in method().parameters().items()]
+        rows.append(
+            {
+                "name": name,
+                "family": method.family,
+                "settings": settings,
+                "identity at start": method.identity_at_start,
+                "mergeable": method.mergeable,
+                "paper": method.paper,
+            }
+        )
+    return rows
+
+
+def _metrics() -> list[dict[str, object]]:
+    from peftbench.evaluation import metrics
+
+    found = ((name, metrics.get(name)) for name in metrics.names())
+    return [{"name": name, "unit": m.unit, "better": m.better} for name, m in found]
+
+
+def _suites() -> list[dict[str, object]]:
+    from peftbench.spec import read_benchmark, suite_names
+
+    suites = (read_benchmark(name) for name in suite_names())
+    return [{"name": suite.name, "description": suite.description} for suite in suites]
+
+
+_ROWS = {
+    Kind.models: _models,
+    Kind.tasks: _tasks,
+    Kind.methods: _methods,
+    Kind.metrics: _metrics,
+    Kind.suites: _suites,
+}

@@ -1,0 +1,190 @@
+"""`peftbench plan`: the grid, what is done, and what the rest will take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from peftbench.cli import _options as options
+from peftbench.cli._app import app
+from peftbench.errors import StoreError
+
+if TYPE_CHECKING:
+    from peftbench.engine.forecast import Forecast
+    from peftbench.engine.plan import Plan
+    from peftbench.store import Record
+
+
+@app.command()
+def plan(
+    spec: options.Spec = None,
+    model: options.Models = None,
+    methods: options.Methods = None,
+    tasks: options.Tasks = None,
+    seeds: options.Seeds = "1,2,3",
+    set_: options.Overrides = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDir = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that the time is told for.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what `run` would do with the same arguments, without loading a model."""
+    import os
+
+    from peftbench import api
+    from peftbench.engine.forecast import forecast
+    from peftbench.engine.plan import make_plan
+
+    benchmark, _ = options.benchmark(spec, model, methods, tasks, seeds, set_)
+    made = make_plan(benchmark, api.data_folder(data_dir))
+    folder = options.store_folder(store, benchmark.name)
+    records = _records(folder, must_exist=store is not None and store.exists())
+    forecasts = forecast(made, records.values())
+    count = workers or len(os.sched_getaffinity(0))
+    if as_json:
+        print(json.dumps(_as_json(made, records, forecasts, count), indent=2))
+    else:
+        _print(made, records, forecasts, count)
+
+
+def _records(folder: Any, *, must_exist: bool) -> dict[str, Record]:
+    from peftbench.store import Store
+
+    try:
+        store = Store.open(folder, create=False)
+    except StoreError:
+        if must_exist:
+            raise
+        return {}
+    try:
+        return store.records()
+    finally:
+        store.close()
+
+
+def _as_json(
+    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], workers: int
+) -> dict[str, Any]:
+    return {
+        "benchmark": plan.benchmark.model_dump(mode="json"),
+        "workers": workers,
+        "cells": [
+            {
+                "id": planned.cell.id,
+                "model": planned.model,
+                "method": planned.label,
+                "task": planned.cell.task.name,
+                "seed": planned.cell.seed,
+                "status": records[planned.cell.id].status
+                if planned.cell.id in records
+                else "to do",
+                "parameters": planned.cell.method.parameters,
+                "training": planned.cell.training
+                and planned.cell.training.model_dump(mode="json"),
+                "predicted_seconds": forecasts[planned.cell.id].seconds,
+                "predicted_seconds_basis": forecasts[planned.cell.id].basis,
+                "predicted_memory_bytes": forecasts[planned.cell.id].memory_bytes,
+            }
+            for planned in plan.cells
+        ],
+    }
+
+
+def _print(
+    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], workers: int
+) -> None:
+    from rich.console import Console
+
+    from peftbench.cli._print import plain_table
+    from peftbench.report import numbers
+
+    console = Console()
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for planned in plan.cells:
+        groups.setdefault((planned.model, planned.label), []).append(planned.cell)
+    rows = []
+    for (model, label), cells in groups.items():
+        done = sum(c.id in records and records[c.id].status == "finished" for c in cells)
+        failed = sum(c.id in records for c in cells) - done
+        left = [forecasts[c.id] for c in cells if c.id not in records]
+        memory = max((forecasts[c.id].memory_bytes or 0 for c in cells), default=0)
+        training = cells[0].training
+        rows.append(
+            [
+                model,
+                label,
+                f"{training.learning_rate:g}" if training else numbers.NOTHING,
+                str(len(cells)),
+                str(done),
+                str(failed),
+                str(len(left)),
+                _duration([f.seconds for f in left]),
+                numbers.si(memory, "B") if memory else numbers.NOTHING,
+            ]
+        )
+    titles = [
+        "model",
+        "method",
+        "learning rate",
+        "cells",
+        "done",
+        "failed",
+        "to do",
+        "time",
+        "memory",
+    ]
+    console.print(f"{plan.benchmark.name}: {', '.join(plan.benchmark.tasks)}", markup=False)
+    plain_table(console, titles, rows)
+    left = [forecasts[p.cell.id] for p in plan.cells if p.cell.id not in records]
+    known = [f.seconds / workers for f in left if f.seconds is not None]
+    console.print(
+        f"{len(plan.cells)} cells, {len(left)} to do: {_duration(known or [0.0])} with "
+        f"{workers} worker{'s' * (workers > 1)}"
+        + (
+            f"; the time of {len(left) - len(known)} cannot be told"
+            * (len(left) > len(known))
+        )
+        + ". Time and memory (of one worker) are predictions: from cells of this store "
+        "where there are any, else from the number of tokens and a matrix product timed now.",
+        markup=False,
+        highlight=False,
+    )
+    _print_settings(plan, console)
+
+
+def _print_settings(plan: Plan, console: Any) -> None:
+    """Every training setting, and which methods want another."""
+    from peftbench.spec import Training
+
+    shared = Training().over(plan.benchmark.training.model_dump(exclude_unset=True))
+    console.print("\nTraining settings (what a method wants otherwise stands behind it):")
+    for name in Training.model_fields:
+        value = getattr(shared, name)
+        other: dict[str, list[str]] = {}
+        for planned in plan.cells:
+            if planned.cell.training is None:
+                continue
+            own = getattr(planned.cell.training, name)
+            if own != value and planned.label not in other.setdefault(f"{own}", []):
+                other[f"{own}"].append(planned.label)
+        exceptions = "; ".join(f"{v} for {', '.join(ls)}" for v, ls in other.items())
+        line = f"  {name}: {value}" + (f"  ({exceptions})" if exceptions else "")
+        console.print(line, markup=False, highlight=False)
+    limits = plan.benchmark.limits.model_dump()
+    shown = ", ".join(f"{k} {'all' if v is None else v}" for k, v in limits.items())
+    console.print(f"  examples: {shown}", markup=False, highlight=False)
+
+
+def _duration(seconds: Sequence[float | None]) -> str:
+    """Hours, minutes or seconds of all together; – where some are not known."""
+    if any(value is None for value in seconds):
+        return "–"
+    total = sum(value or 0.0 for value in seconds)
+    if total >= 5400:
+        return f"{total / 3600:.1f} h"
+    return f"{total / 60:.0f} min" if total >= 90 else f"{total:.0f} s"

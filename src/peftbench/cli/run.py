@@ -1,0 +1,148 @@
+"""`peftbench run`: compute what is missing, print the table, write the report."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from peftbench.cli import _options as options
+from peftbench.cli._app import app
+from peftbench.errors import InvalidSpec
+
+INTERRUPTED = 130
+_STATUSES = ("failed", "diverged", "oom", "lost")
+
+
+@app.command()
+def run(
+    spec: options.Spec = None,
+    model: options.Models = None,
+    methods: options.Methods = None,
+    tasks: options.Tasks = None,
+    seeds: options.Seeds = "1,2,3",
+    set_: options.Overrides = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDir = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per core, or GPU.")
+    ] = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            help="Run cells again: failed, diverged, oom, lost, all, or a cell id."
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget this benchmark's results; asks first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    costs: Annotated[bool, typer.Option(help="Measure costs before the runs.")] = True,
+) -> None:
+    """Run a benchmark: only what its store does not hold yet.
+
+    Exit codes: 0 all cells finished, 1 some failed, 2 wrong usage, 130 interrupted.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    benchmark, origin = options.benchmark(spec, model, methods, tasks, seeds, set_)
+
+    from rich.console import Console
+
+    from peftbench import api
+    from peftbench.cli._progress import progress
+    from peftbench.engine.local import default_workers
+    from peftbench.engine.plan import make_plan
+    from peftbench.store import Store
+
+    console = Console()
+    folder = options.store_folder(store, benchmark.name)
+    plan = make_plan(benchmark, api.data_folder(data_dir))
+    opened = Store.open(folder)
+    try:
+        api.remember(plan, opened, origin)
+        cells = {planned.cell.id: planned for planned in plan.cells}
+        if fresh:
+            _forget_all(opened, list(cells), yes=yes)
+        if retry:
+            opened.forget(_to_retry(opened.records(cells), retry))
+        to_do = len(cells) - len(opened.records(cells))
+        count = workers or default_workers()
+        console.print(
+            f"{benchmark.name}: {len(cells)} cells, {len(cells) - to_do} done, {to_do} to do; "
+            f"{count} worker{'s' * (count > 1)}; results in {folder}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        with progress(cells, to_do, console) as listen:
+            results = api.execute(
+                plan, opened, workers=count, measure_costs=costs, listen=listen
+            )
+    except KeyboardInterrupt:
+        again = " ".join(["peftbench", *(a for a in sys.argv[1:] if a != "--fresh")])
+        console.print(
+            "\nInterrupted. Finished cells are kept, and others go on from their "
+            f"last checkpoint:\n  {again}",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        opened.close()
+    raise typer.Exit(_show(results, console))
+
+
+def _show(results: Any, console: Any) -> int:
+    """Print the tables and what failed, write the report; returns the exit code."""
+    from peftbench.cli._print import print_table
+    from peftbench.report.results import headline_table
+    from peftbench.report.words import verdict
+
+    summary = results.summary
+    for model in summary.models:
+        print_table(headline_table(summary, model), console)
+        for sentence in verdict(summary, model):
+            console.print(sentence, markup=False, highlight=False)
+    for trouble in summary.troubles:
+        seed = "" if trouble.seed == "-" else f" · seed {trouble.seed}"
+        console.print(
+            f"{trouble.status}: {trouble.model} · {trouble.method} · {trouble.task}{seed} "
+            f"({trouble.cell[:12]}): {trouble.reason.splitlines()[0]}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    path = results.write_report()
+    console.print(f"Report: {path}", markup=False, highlight=False, soft_wrap=True)
+    if summary.troubles:
+        console.print(
+            "Look at one with `peftbench show CELL`; run them again with "
+            "`--retry failed` (or diverged, oom, lost, all).",
+            markup=False,
+        )
+    return 1 if summary.troubles else 0
+
+
+def _to_retry(records: dict[str, Any], what: str) -> list[str]:
+    """The cells that `--retry` names."""
+    failed = {i: r.status for i, r in records.items() if r.status != "finished"}
+    if what == "all":
+        return list(failed)
+    if what in _STATUSES:
+        return [cell for cell, status in failed.items() if status == what]
+    found = [cell for cell in records if cell.startswith(what)]
+    if len(what) >= 4 and len(found) == 1:
+        return found
+    raise InvalidSpec(
+        f"--retry {what}: neither one of {', '.join(_STATUSES)}, all, nor the id of one cell "
+        "of this benchmark (at least four digits)."
+    )
+
+
+def _forget_all(store: Any, cell_ids: list[str], *, yes: bool) -> None:
+    stored = store.records(cell_ids)
+    if stored and not yes:
+        typer.confirm(f"Forget {len(stored)} results in {store.folder}?", abort=True)
+    store.forget(cell_ids)

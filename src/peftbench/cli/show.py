@@ -1,0 +1,98 @@
+"""`peftbench show`: all that is known of one cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from peftbench.cli import _options as options
+from peftbench.cli._app import app
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@app.command()
+def show(
+    cell: Annotated[str, typer.Argument(help="A cell's id, or how it begins.")],
+    store: options.ExistingStore,
+    examples: Annotated[int, typer.Option(min=0, help="Predictions to print.")] = 5,
+    as_json: options.Json = False,
+) -> None:
+    """Show one cell: settings, scores, validations, provenance, example predictions."""
+    from rich.console import Console
+
+    from peftbench.store import Store
+
+    opened = Store.open(store, create=False)
+    try:
+        record = opened.record(cell)
+        table = opened.predictions(record.cell.id)
+    finally:
+        opened.close()
+    rows = table.slice(0, examples).to_pylist() if table is not None else []
+    if as_json:
+        import json
+
+        print(json.dumps({**record.model_dump(mode="json"), "predictions": rows}, indent=2))
+        return
+    console = Console(highlight=False)
+    _print_record(record, console)
+    for row in rows:
+        _print_prediction(row, console)
+
+
+def _print_record(record: Any, console: Console) -> None:
+    import yaml
+
+    asked = record.cell.model_dump(mode="json")
+    console.print(f"cell {record.cell.id}: {record.status}", style="bold", markup=False)
+    if record.error:
+        console.print(record.error, markup=False)
+    for score in record.scores:
+        error = (
+            "" if score.standard_error is None else f" (s.e. {score.standard_error:.4f})"
+        )
+        console.print(
+            f"  {score.name}: {score.value:.4f}{error} on {score.examples} examples",
+            markup=False,
+        )
+    for baseline in record.baselines:
+        console.print(
+            f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",
+            markup=False,
+        )
+    for look in record.validations:
+        chosen = "  <- kept" if look.step == record.best_step else ""
+        console.print(
+            f"  step {look.step} (epoch {look.epoch:.2f}): training loss "
+            f"{look.train_loss:.4f}, validation {look.score:.4f}{chosen}",
+            markup=False,
+        )
+    rest = record.model_dump(
+        mode="json",
+        include={
+            "trainable_parameters",
+            "stored_bytes",
+            "micro_batch_size",
+            "counts",
+            "seconds",
+            "manifest",
+        },
+    )
+    for part in ({"asked": asked}, rest):
+        text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True)
+        console.print(text.rstrip(), markup=False)
+
+
+def _print_prediction(row: dict[str, Any], console: Console) -> None:
+    console.print(f"\nrow {row['row']}", style="bold", markup=False)
+    if row["prompt"]:
+        console.print(row["prompt"], markup=False, style="dim")
+    answer = "unreadable" if row["answer"] is None else repr(row["answer"])
+    score = "" if row["score"] is None else f", counts {row['score']:.3g}"
+    console.print(
+        f"wrote {row['output']!r}, read as {answer}; target {row['target']!r}{score}",
+        markup=False,
+    )
