@@ -18,7 +18,7 @@ import peftbench
 from peftbench.spec import read_benchmark
 from peftbench.store import Store
 
-GRID = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+GRID = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 SEED = 0
 
 

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 #: A lease outlives a missed heartbeat several times over.
 LEASE_SECONDS = 120.0
 _HEARTBEAT_SECONDS = 10.0
-#: A cell whose worker vanished so often is given up as lost.
-_CRASHES_ALLOWED = 3
+#: A cell whose worker vanished so often without getting further is given up as lost.
+CRASHES_ALLOWED = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Job:
     store: Path
     threads: int
     checkpoint_seconds: float = 30.0
+    crashes_allowed: int = CRASHES_ALLOWED
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Bench:
             elif self.store.is_held(cell_ids):
                 time.sleep(0.5)  # another process works on it, or dies and leaves it to us
             else:
+                self.store.tidy(cell_ids)
                 return
 
     def compute(self, cell: Cell, lease: Lease) -> None:
@@ -73,7 +75,7 @@ class Bench:
         try:
             with self._heartbeat(lease):
                 staging = self.store.staging(lease)
-                if lease.crashes >= _CRASHES_ALLOWED:
+                if lease.crashes >= self.job.crashes_allowed:
                     record = self._failure(
                         cell,
                         None,
@@ -82,7 +84,7 @@ class Bench:
                         "for its memory. Try a smaller batch, then --retry lost.",
                     )
                 else:
-                    run = self._prepare(cell, staging)
+                    run = self._prepare(cell, lease, staging)
                     record = run.compute()
         except KeyboardInterrupt:
             self.store.release(lease)
@@ -113,7 +115,7 @@ class Bench:
             log.warning("%s", error)
         self._tell(record.status, cell, record)
 
-    def _prepare(self, cell: Cell, staging: Path) -> CellRun:
+    def _prepare(self, cell: Cell, lease: Lease, staging: Path) -> CellRun:
         from peftbench.engine.cell_run import CellRun
         from peftbench.engine.clock import PhaseClock
         from peftbench.models._load import load
@@ -138,7 +140,7 @@ class Bench:
             cell=cell,
             base=self.base,
             data=self.data[cell.task.name],
-            checkpoints=self.store.checkpoints(cell.id),
+            checkpoints=self.store.checkpoints(cell.id, lease),
             staging=staging,
             keep_adapter=self.job.plan.benchmark.keep_adapters,
             on_step=lambda step, steps: self._tell("step", cell, (step, steps)),

@@ -19,6 +19,7 @@ class Checkpoints:
 
     folder: Path
     keep: int = 2
+    on_save: Callable[[], None] = lambda: None
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Let `write` fill a folder, seal it with digests, and give it its name."""
@@ -31,6 +32,7 @@ class Checkpoints:
             publish(temporary, self.folder / f"step-{step:08d}")
             for old in self._all()[: -self.keep]:
                 shutil.rmtree(old)
+        self.on_save()
 
     def latest(self) -> Path | None:
         """The newest checkpoint that is whole; damaged ones are passed over, aloud."""

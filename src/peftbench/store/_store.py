@@ -96,11 +96,6 @@ class Store:
         store = cls(folder, engine)
         try:
             store._check_version()
-        except OperationalError as error:
-            raise StoreError(
-                f"{database} cannot be opened for writing ({error.orig}). If its folder is "
-                "read-only, copy it somewhere else or choose another --store."
-            ) from error
         except DatabaseError as error:
             raise StoreError(
                 f"{database} is damaged or not a database ({error.orig}). Restore it from a "
@@ -299,9 +294,25 @@ class Store:
             shutil.rmtree(self._cell_folder(cell_id), ignore_errors=True)
             self.checkpoints(cell_id).clear()
 
-    def checkpoints(self, cell_id: str) -> Checkpoints:
-        """The checkpoints of a cell that is being computed."""
-        return Checkpoints(self.folder / "checkpoints" / cell_id)
+    def tidy(self, cell_ids: Iterable[str]) -> None:
+        """Remove what a kill right after a commit left of finished cells."""
+        with self._engine.connect() as connection:
+            done = self._finished(connection, cell_ids)
+        for cell_id in done:
+            self.checkpoints(cell_id).clear()
+            for left_behind in (self.folder / "staging").glob(f"{cell_id}-*"):
+                shutil.rmtree(left_behind, ignore_errors=True)
+
+    def checkpoints(self, cell_id: str, lease: Lease | None = None) -> Checkpoints:
+        """The checkpoints of a cell that is being computed, by the holder of `lease`.
+
+        A cell that gets further starts with a clean slate of crashes: what is preempted
+        ten times is not what crashes ten times at one place.
+        """
+        folder = self.folder / "checkpoints" / cell_id
+        if lease is None:
+            return Checkpoints(folder)
+        return Checkpoints(folder, on_save=lambda: self._update_claim(lease, crashes=0))
 
     # Costs
 
@@ -328,10 +339,17 @@ class Store:
     def _writing(self) -> Iterator[sa.Connection]:
         """A transaction that holds the write lock from its beginning: of two processes
         that read, decide and write, the second reads what the first has written."""
-        with self._engine.connect() as connection, connection.begin():
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        except OperationalError as error:
+            raise StoreError(
+                f"The database of {self.folder} cannot be written ({error.orig}). All earlier "
+                "results are intact. Is the disk full, the folder read-only, or another "
+                "process holding it? Then run the same command again to go on."
+            ) from error
 
     def _finished(self, connection: sa.Connection, cell_ids: Iterable[str]) -> set[str]:
         wanted = set(cell_ids)
