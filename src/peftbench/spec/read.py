@@ -31,7 +31,7 @@ def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark
     """
     text, origin = _text(spec)
     try:
-        raw = yaml.safe_load(text)
+        raw = _parse(text)
     except yaml.YAMLError as error:
         raise InvalidSpec(f"{origin} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -51,11 +51,21 @@ def from_mapping(raw: Mapping[str, Any], origin: str = "the spec") -> Benchmark:
     try:
         return Benchmark.model_validate(raw)
     except ValidationError as error:
-        lines = [f"  {_explain(detail)}" for detail in error.errors()]
+        # A list of which every item is wrong is also called too short; it is not.
+        details = [d for d in error.errors() if d["type"] != "too_short" or not d["input"]]
+        lines = [f"  {_explain(detail)}" for detail in details]
         raise InvalidSpec(
             f"{origin} has {len(lines)} wrong field{'s'[: len(lines) > 1]}:\n"
             + "\n".join(lines)
         ) from error
+
+
+def _parse(text: str) -> Any:
+    """The value that YAML text stands for; raises nothing but `yaml.YAMLError`."""
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _text(spec: str | Path) -> tuple[str, str]:
@@ -83,13 +93,15 @@ def override(raw: dict[str, Any], assignment: str) -> None:
         raise InvalidSpec(f"--set needs FIELD=VALUE, got {assignment!r}.")
     *parents, last = path.split(".")
     for depth, parent in enumerate(parents):
-        raw = raw.setdefault(parent, {})
+        if raw.get(parent) is None:  # not there, or a section left empty
+            raw[parent] = {}
+        raw = raw[parent]
         if not isinstance(raw, dict):
             raise InvalidSpec(
                 f"--set {assignment}: {'.'.join(parents[: depth + 1])} has no fields to set."
             )
     try:
-        raw[last] = yaml.safe_load(text)
+        raw[last] = _parse(text)
     except yaml.YAMLError as error:
         raise InvalidSpec(f"--set {assignment}: the value is not valid YAML.") from error
 

@@ -1,0 +1,83 @@
+"""One self-contained page: opens from disk, loads nothing, works without its script."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from peftbench.report import costs, figures, numbers, results, setup, words
+from peftbench.scoring.summary import Summary
+
+
+def to_html(summary: Summary) -> str:
+    """The page as text; every word from outside is escaped."""
+    sections = [_model_section(summary, model) for model in summary.models]
+    drawn = [f for section in sections for group in section["plots"] for f in group["figures"]]
+    return _environment().get_template("page.html.j2").render(
+        summary=summary,
+        numbers=numbers,
+        style=Markup(_text("page.css")),
+        script=Markup(_text("page.js")),
+        plotly=Markup(_plotly()) if drawn else "",
+        figures=Markup(_json([figure.as_json() for figure in drawn])),
+        what_was_run=words.what_was_run(summary),
+        how_sure=words.how_sure(summary),
+        sections=sections,
+        troubles=setup.trouble_table(summary) if summary.troubles else None,
+        methods=setup.method_table(summary),
+        tasks=setup.task_table(summary),
+        machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
+        spec=setup.spec_yaml(summary),
+    )
+
+
+def _model_section(summary: Summary, model: str) -> dict[str, Any]:
+    """What is shown of one base model."""
+    has_costs = any(s.cost for s in results.standings(summary, model))
+    plots = [
+        ("Score against cost", figures.trade_offs(summary, model)),
+        ("Scores by task", figures.task_bars(summary, model)),
+        ("Learning curves", figures.learning_curves(summary, model)),
+    ]
+    return {
+        "model": model,
+        "anchor": f"model-{summary.models.index(model)}",
+        "verdict": words.verdict(summary, model),
+        "headline": results.headline_table(summary, model),
+        "pscp": costs.pscp_table(summary, model) if has_costs else None,
+        "costs": costs.cost_table(summary, model) if has_costs else None,
+        "plots": [{"title": title, "figures": found} for title, found in plots if found],
+    }
+
+
+def _json(value: object) -> str:
+    """JSON that no text can break out of a script element with."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    source: str = get_plotlyjs()
+    return source
+
+
+def _text(name: str) -> str:
+    return (resources.files("peftbench.report") / "templates" / name).read_text("utf-8")
+
+
+@lru_cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
