@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftbench.errors import InvalidSpec, PeftbenchError, UnknownName
+from peftbench.errors import InvalidSpec, UnknownName
 from peftbench.spec import read_benchmark, suite_names
 from peftbench.spec.read import override
 
@@ -102,7 +103,7 @@ def test_the_message_names_the_file(spec: Path) -> None:
 
 def test_a_file_that_is_not_there_is_called_a_file(tmp_path: Path) -> None:
     for path in (tmp_path / "no.yaml", tmp_path / "folder" / "no", "no.yml"):
-        with pytest.raises(InvalidSpec, match="No spec file .*is the path right"):
+        with pytest.raises(InvalidSpec, match=r"No spec file .*is the path right"):
             read_benchmark(path)
 
 
@@ -113,7 +114,7 @@ def test_a_folder_is_no_spec(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_suite_is_refused_with_the_nearest() -> None:
     with pytest.raises(
-        UnknownName, match="Unknown suite 'quikstart'. Did you mean 'quicks"
+        UnknownName, match=r"Unknown suite 'quikstart'\. Did you mean 'quicks"
     ):
         read_benchmark("quikstart")
 
@@ -125,7 +126,7 @@ def test_a_file_that_may_not_be_read_is_explained(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(InvalidSpec, match="mine.yaml cannot be read: Permission denied"):
+    with pytest.raises(InvalidSpec, match=r"mine\.yaml cannot be read: Permission denied"):
         read_benchmark(spec)
 
 
@@ -207,17 +208,14 @@ def test_any_text_is_a_benchmark_or_a_clear_error(
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     whole = SPEC + text if after else text
     path.write_bytes(whole.encode("utf-8", "surrogatepass"))
-    try:
-        read_benchmark(path)
-    except PeftbenchError as error:
-        assert "any.yaml" in str(error)
+    with suppress(InvalidSpec):
+        assert read_benchmark(path).tasks
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_override_is_taken_or_a_clear_error(field: str, value: str) -> None:
     raw: dict[str, Any] = yaml.safe_load(SPEC)
-    try:
+    with suppress(InvalidSpec):
         override(raw, f"{field}={value}")
-    except PeftbenchError as error:
-        assert "--set" in str(error)
+        assert field.partition(".")[0] in raw
