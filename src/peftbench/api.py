@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from peftbench.engine.plan import Plan, make_plan
 from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
+from peftbench.scoring.summarise import ROW_FIELDS
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
 from peftbench.store import Store
 from peftbench.store._files import explained
@@ -32,11 +33,13 @@ class Results:
     summary: Summary
     store: Path
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for every model, method, task and seed with a headline score."""
+    def to_frame(self, *, all_metrics: bool = False) -> pd.DataFrame:
+        """One row for every model, method, task and seed with a headline score, and with
+        `all_metrics` further rows for the task's other metrics."""
         import pandas as pd
 
-        return pd.DataFrame(to_rows(self.summary))
+        frame = pd.DataFrame(to_rows(self.summary), columns=list(ROW_FIELDS))
+        return frame if all_metrics else frame[frame["is_headline"]].reset_index(drop=True)
 
     def render(self, format: Format) -> str:  # noqa: A002 - the word of the command line
         """The report as "html", "md", "latex", "csv" or "json"."""

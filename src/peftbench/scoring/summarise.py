@@ -80,7 +80,6 @@ def summarise(
         for marked in _mark_best(
             [e for e in entries if e.model == model and e.task == info.name],
             groups,
-            records,
             row_scores,
             higher=info.better == "higher",
         )
@@ -131,23 +130,24 @@ def summarise(
     )
 
 
+ROW_FIELDS = (
+    "benchmark", "protocol", "model", "method", "task", "seed", "metric", "is_headline",
+    "score",
+)  # fmt: skip
+
+
 def to_rows(summary: Summary) -> list[dict[str, Any]]:
-    """One row for every model, method, task and seed that has a score."""
+    """One row for every model, method, task, seed and metric that has a score."""
     metric = {info.name: info.metric for info in summary.tasks}
-    return [
-        {
-            "benchmark": summary.name,
-            "protocol": summary.protocol,
-            "model": entry.model,
-            "method": entry.method,
-            "task": entry.task,
-            "seed": seed,
-            "metric": metric[entry.task],
-            "score": score,
-        }
-        for entry in summary.entries
-        for seed, score in entry.by_seed.items()
-    ]
+    rows = []
+    for entry in summary.entries:
+        by_metric = {metric[entry.task]: entry.by_seed, **entry.other_scores}
+        for name, by_seed in by_metric.items():
+            place = (summary.name, summary.protocol, entry.model, entry.method, entry.task)
+            for seed, score in by_seed.items():
+                values = (*place, seed, name, name == metric[entry.task], score)
+                rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
+    return rows
 
 
 def _seed(cell: Cell) -> str:
@@ -163,11 +163,10 @@ def _entry(
         if one.cell.id in records and records[one.cell.id].headline
     ]
     by_seed = {_seed(cell): record.scores[0].value for cell, record in finished}
-    names = {score.name for _, record in finished for score in record.scores[1:]}
-    others = {
-        name: [s.value for _, record in finished for s in record.scores if s.name == name]
-        for name in sorted(names)
-    }
+    others: dict[str, dict[str, float]] = {}
+    for cell, record in finished:
+        for score in record.scores[1:]:
+            others.setdefault(score.name, {})[_seed(cell)] = score.value
     model, method, task = key
     return Entry(
         model=model,
@@ -176,14 +175,13 @@ def _entry(
         by_seed=by_seed,
         interval=mean_interval(list(by_seed.values())) if by_seed else None,
         complete=len(finished) == len(cells),
-        other_scores={name: sum(values) / len(values) for name, values in others.items()},
+        other_scores=others,
     )
 
 
 def _mark_best(
     entries: Sequence[Entry],
     groups: Mapping[tuple[str, str, str], Sequence[Planned]],
-    records: Mapping[str, Record],
     row_scores: RowScoresOf,
     *,
     higher: bool,

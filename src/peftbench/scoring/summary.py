@@ -42,8 +42,8 @@ class Entry(Stored):
     is_best: bool = False
     is_tied_with_best: bool = False
     """Not told apart from the best by the paired test (Holm-corrected, 5 %)."""
-    other_scores: Mapping[str, float] = {}
-    """Means over seeds of the task's further metrics."""
+    other_scores: Mapping[str, Mapping[str, float]] = {}
+    """The task's further metrics by name, then by seed."""
 
 
 class TaskInfo(Stored):

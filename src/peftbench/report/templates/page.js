@@ -46,7 +46,7 @@ function draw() {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       hoverlabel: { bgcolor: colour("--raised"), font: { color: colour("--ink") } },
       margin: { l: 48, r: 16, t: 24, b: 44 },
-      legend: { orientation: "h", y: -0.22, yanchor: "top" },
+      legend: { orientation: "h", y: -0.3, yanchor: "top" },
       autosize: true,
     }, { responsive: true, displaylogo: false, displayModeBar: false });
   }
