@@ -11,10 +11,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -22,6 +25,9 @@ from typing import Any, Generic, TypeVar
 from peftbench.errors import InvalidSpec, UnknownName
 
 T = TypeVar("T")
+
+#: What defines a name: a module of the package, another package, or a plug-in file.
+Origin = str | EntryPoint | Path
 
 #: Files from outside, separated as in PATH. The environment reaches worker processes too.
 PLUGINS_VARIABLE = "PEFTBENCH_PLUGINS"
@@ -42,7 +48,7 @@ class Catalogue(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
-        return tuple(sorted({*self._modules, *self._entry_points, *self._files}))
+        return tuple(sorted(self._origins()))
 
     def get(self, name: str) -> T:
         """The object called `name`; raises `UnknownName` with a suggestion."""
@@ -58,46 +64,78 @@ class Catalogue(Generic[T]):
 
     def module(self, name: str) -> ModuleType:
         """The module that defines `name`."""
-        canonical = self.canonical(name)
-        if canonical in self._files:
-            return _import_file(self._files[canonical])
-        if canonical in self._modules:
-            return importlib.import_module(f"{self.package}.{self._modules[canonical]}")
-        if canonical in self._entry_points:
-            loaded: Any = self._entry_points[canonical].load()
-            return loaded if isinstance(loaded, ModuleType) else _holder(self, loaded)
-        raise UnknownName(self.kind, name, self.names())
+        origin = self._origins().get(self.canonical(name))
+        if origin is None:
+            raise UnknownName(self.kind, name, self.names())
+        if isinstance(origin, Path):
+            return _import_file(origin)
+        if isinstance(origin, EntryPoint):
+            return _load_entry_point(self, origin)
+        return importlib.import_module(origin)
 
     def canonical(self, name: str) -> str:
         """The name as the catalogue writes it."""
         return name.replace("-", self.separator).replace("_", self.separator)
 
+    def _origins(self) -> dict[str, Origin]:
+        """Where each name is defined. Two things of one name are refused: they would have
+        the same cells, and the results of one would be shown as the other's."""
+        found: dict[str, Origin] = {}
+        named: Iterator[tuple[str, Origin]] = chain(
+            self._modules, self._entry_points, self._files()
+        )
+        for name, origin in named:
+            if _shown(found.setdefault(name, origin)) != _shown(origin):
+                raise InvalidSpec(
+                    f"Two {self.kind}s are called {name!r}: {_shown(found[name])} and "
+                    f"{_shown(origin)}. Give one of them another name."
+                )
+        return found
+
     @cached_property
-    def _modules(self) -> dict[str, str]:
+    def _modules(self) -> list[tuple[str, str]]:
         folder = Path(str(importlib.import_module(self.package).__file__)).parent
         stems = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
-        return {self.canonical(stem): stem for stem in stems}
+        return [(self.canonical(stem), f"{self.package}.{stem}") for stem in stems]
 
     @cached_property
-    def _entry_points(self) -> dict[str, EntryPoint]:
+    def _entry_points(self) -> list[tuple[str, EntryPoint]]:
         group = entry_points(group=f"peftbench.{self.kind}s")
-        return {self.canonical(point.name): point for point in group}
+        return [(self.canonical(point.name), point) for point in group]
 
-    @property
-    def _files(self) -> dict[str, Path]:
+    def _files(self) -> Iterator[tuple[str, Path]]:
         """Plug-in files that define this kind of object; read as text, not imported."""
-        found = {}
+        definition = re.compile(rf"^{self.attribute}\s*[:=]", re.MULTILINE)
         for entry in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
             path = Path(entry)
             if not path.is_file():
                 raise InvalidSpec(f"No plug-in file {str(path)!r}: is the path right?")
-            if f"\n{self.attribute} " in path.read_text("utf-8"):
-                found[self.canonical(path.stem)] = path
-        return found
+            try:
+                text = path.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidSpec(
+                    f"The plug-in file {path} cannot be read as UTF-8 text: {error}."
+                ) from error
+            if definition.search(text):
+                yield self.canonical(path.stem), path
 
 
-def _holder(catalogue: Catalogue[Any], loaded: object) -> ModuleType:
-    """An entry point may name the object itself; give it the shape of a module."""
+def _shown(origin: Origin) -> str:
+    return origin.value if isinstance(origin, EntryPoint) else str(origin)
+
+
+def _load_entry_point(catalogue: Catalogue[Any], point: EntryPoint) -> ModuleType:
+    """The module that an entry point names. It may also name the object itself, which then
+    gets the shape of a module."""
+    try:
+        loaded: Any = point.load()
+    except (Exception, SystemExit) as error:
+        raise InvalidSpec(
+            f"The {catalogue.kind} {point.name!r} of another package ({point.value}) does "
+            f"not load: {type(error).__name__}: {error}. Reinstall or remove that package."
+        ) from error
+    if isinstance(loaded, ModuleType):
+        return loaded
     module = ModuleType(f"{catalogue.package}.<entry point>")
     setattr(module, catalogue.attribute, loaded)
     return module
@@ -114,7 +152,9 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise
+        raise InvalidSpec(
+            f"The plug-in file {path} does not load: {type(error).__name__}: {error}."
+        ) from error
     return module
