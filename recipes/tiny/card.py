@@ -43,10 +43,10 @@ tokenizer, weights and config. It is not a useful language model.
 
 ## Training
 
-{tokens_seen:,} tokens in {steps:,} steps of {batch_tokens:,}, in {took:g} minutes on {machine}.
-AdamW, peak learning rate {learning_rate:g}, weight decay {weight_decay:g}. The rate rises in the first
-{warmup:.0%} of the run and falls in the last {decay:.0%}. Rows of {length} tokens, and of {final_length} in the
-last tenth of the run.
+{tokens_seen:,} tokens in {steps:,} steps of {batch_tokens:,}, in {took:g} minutes on
+{machine}. AdamW with a peak learning rate of {learning_rate:g} and weight decay of
+{weight_decay:g}. The rate rises in the first {warmup:.0%} of the run and falls in the last
+{decay:.0%}. Rows have {length} tokens, and {final_length} in the last tenth of the run.
 
 | source | text | licence | tokens there are | share of the rows |
 |---|---|---|---:|---:|
@@ -68,8 +68,8 @@ step; the unigram model draws every token by its frequency in the training text.
 
 {table}
 
-Measured at the end of the training by `make tiny`; `recipes/tiny/metrics.json` is its
-record, with bits per byte. The same table from the weights that are here, in a checkout:
+Measured on the weights that are here; `recipes/tiny/metrics.json` is the record, with bits
+per byte. `make tiny` trains and measures. In a checkout, to measure again without training:
 
     python -m recipes.tiny.evaluate
 
@@ -133,11 +133,11 @@ def _source_rows(metrics: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def main() -> None:
-    """Write the card beside the weights."""
+def write() -> None:
+    """Write the card of the model in the package beside its weights."""
     metrics = json.loads(METRICS.read_text("utf-8"))
     (MODEL / "README.md").write_text(text(metrics), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write()

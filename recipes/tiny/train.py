@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from recipes.tiny import card
@@ -184,7 +184,8 @@ def export(model: LlamaForCausalLM, folder: Path) -> LlamaForCausalLM:
         for path in Path(temporary).iterdir():
             path.chmod(0o644)  # safetensors writes for the owner alone
             path.replace(folder / path.name)
-    return rounded.float()
+    written = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return cast("LlamaForCausalLM", written.to(model.device))
 
 
 def _optimizer(model: LlamaForCausalLM, recipe: Recipe) -> torch.optim.Optimizer:
