@@ -8,6 +8,7 @@ imported until its name is looked up, so listing is instant.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -76,6 +77,16 @@ class Catalogue(Generic[T]):
     def canonical(self, name: str) -> str:
         """The name as the catalogue writes it."""
         return name.replace("-", self.separator).replace("_", self.separator)
+
+    def source_sha256(self, name: str) -> str | None:
+        """Digest of a plug-in file's text; None for what is installed and has a version.
+
+        It is part of a cell's identity: an edited plug-in is another method or task.
+        """
+        origin = self._origins().get(self.canonical(name))
+        if not isinstance(origin, Path):
+            return None
+        return hashlib.sha256(origin.read_bytes()).hexdigest()
 
     def _origins(self) -> dict[str, Origin]:
         """Where each name is defined. Two things of one name are refused: they would have

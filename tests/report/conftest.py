@@ -17,6 +17,7 @@ from peftbench.scoring.summary import (
     TaskInfo,
     Trouble,
 )
+from peftbench.spec import CellMethod
 from peftbench.store.record import Baseline, Cost, Manifest, Memory, Probe, Validation
 
 HOSTILE = '</script><script>alert(1)</script> & a_b | 5% $x$ {y} \\z ~^ "q" `t`'
@@ -37,7 +38,7 @@ def cost(method: str, trained: int) -> Cost:
         gradients=4 * trained, optimizer=8 * trained, activations=150_000_000,
     )  # fmt: skip
     return Cost(
-        model="tiny", model_identity="sha256:0", dtype="auto", method=method, parameters={},
+        model="tiny", model_identity="sha256:0", dtype="auto", method=CellMethod(name=method, parameters={}),
         probe=Probe(), device="cpu (machine)", trainable_parameters=trained,
         base_parameters=1_916_960, stored_bytes=4 * trained + 500,
         forward_flops=2_000_000_000 + trained, extra_forward_flops=trained,

@@ -104,9 +104,16 @@ def _cell(
             chat_template=model.chat_template,
         ),
         method=CellMethod(
-            name=methods.CATALOGUE.canonical(choice.name), parameters=_plain(method)
+            name=methods.CATALOGUE.canonical(choice.name),
+            parameters=_plain(method),
+            source=methods.CATALOGUE.source_sha256(choice.name),
         ),
-        task=CellTask(name=task, version=tasks.get(task).version, data=data),
+        task=CellTask(
+            name=task,
+            version=tasks.get(task).version,
+            data=data,
+            source=tasks.CATALOGUE.source_sha256(task),
+        ),
         seed=seed if method.trains else None,
         training=Training(**training.model_dump()) if method.trains else None,
         max_length=training.max_length,

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from peftbench.engine import manifest as facts
 from peftbench.engine.plan import Plan, rebuild_method
-from peftbench.spec import Cell
+from peftbench.spec import Cell, CellMethod
+from peftbench.spec.cell import canonical_json
 from peftbench.store import Cost, Memory, Probe, Store
 
 
 def unmeasured(plan: Plan, store: Store) -> list[Cell]:
     """One cell for each model and method setting without a measurement in the store."""
-    known = {
-        (c.model_identity, c.dtype, c.method, _key(c.parameters)) for c in store.costs()
-    }
-    found: dict[tuple[str, str, str, str], Cell] = {}
+    known = {_question(c.model_identity, c.dtype, c.method) for c in store.costs()}
+    found: dict[str, Cell] = {}
     for planned in plan.cells:
         cell = planned.cell
-        key = (
-            cell.model.identity,
-            cell.model.dtype,
-            cell.method.name,
-            _key(cell.method.parameters),
-        )
-        if key not in known:
-            found.setdefault(key, cell)
+        question = _question(cell.model.identity, cell.model.dtype, cell.method)
+        if question not in known:
+            found.setdefault(question, cell)
     return list(found.values())
 
 
@@ -62,8 +56,7 @@ def measure_costs(
                     model=cell.model.name,
                     model_identity=identity,
                     dtype=dtype,
-                    method=cell.method.name,
-                    parameters=cell.method.parameters,
+                    method=cell.method,
                     probe=probe,
                     device=f"{base.device.type} ({facts.host()})",
                     trainable_parameters=seen.trainable_parameters,
@@ -80,7 +73,5 @@ def measure_costs(
             )
 
 
-def _key(parameters: Mapping[str, object]) -> str:
-    from peftbench.spec.cell import canonical_json
-
-    return canonical_json(dict(parameters))
+def _question(model_identity: str, dtype: str, method: CellMethod) -> str:
+    return canonical_json([model_identity, dtype, method.model_dump(mode="json")])

@@ -277,16 +277,11 @@ def _cost_of(
     cell = next((o.cell for o in planned if o.model == model and o.label == label), None)
     if cell is None:
         return None
-    asked = (
-        cell.model.identity,
-        cell.model.dtype,
-        cell.method.name,
-        cell.method.parameters,
-    )
+    asked = (cell.model.identity, cell.model.dtype, cell.method)
     matching = (
         cost
         for cost in costs
-        if (cost.model_identity, cost.dtype, cost.method, cost.parameters) == asked
+        if (cost.model_identity, cost.dtype, cost.method) == asked
     )
     return next(matching, None)
 

@@ -25,6 +25,7 @@ class CellMethod(Frozen):
 
     name: str
     parameters: Mapping[str, Any]
+    source: str | None = None  # digest of a plug-in's file; None: comes with a package
 
 
 class CellTask(Frozen):
@@ -33,6 +34,7 @@ class CellTask(Frozen):
     name: str
     version: int
     data: str  # "sha256:<digest of its files>", "<hub id>@<commit>", "generated v1"
+    source: str | None = None  # as in `CellMethod`
 
 
 class Cell(Frozen):

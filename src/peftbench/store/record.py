@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from peftbench.spec.cell import Cell, digest
+from peftbench.spec.cell import Cell, CellMethod, digest
 
 Status = Literal["finished", "diverged", "oom", "failed", "lost"]
 
@@ -138,8 +138,7 @@ class Cost(Stored):
     model: str
     model_identity: str
     dtype: str
-    method: str
-    parameters: Mapping[str, Any]
+    method: CellMethod
     probe: Probe
     device: str
     trainable_parameters: int
@@ -163,7 +162,7 @@ class Cost(Stored):
         """Same question, same id: SHA-256 over what was asked and on what device."""
         asked = self.model_dump(
             mode="json",
-            include={"model_identity", "dtype", "method", "parameters", "probe", "device"},
+            include={"model_identity", "dtype", "method", "probe", "device"},
         )
         return digest(asked)
 
