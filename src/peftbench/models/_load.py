@@ -34,7 +34,8 @@ class BaseModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.model.device
+        device: torch.device = self.model.device
+        return device
 
     @property
     def max_positions(self) -> int | None:
@@ -74,10 +75,11 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
             f"The tokenizer of {source.name} does not load: {error}"
         ) from error
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, found = AutoModelForCausalLM.from_pretrained(
             source.location,
             dtype=_DTYPES.get(dtype, "auto"),
             use_safetensors=True,
+            output_loading_info=True,
             **arguments,
         )
     except Exception as error:
@@ -85,6 +87,12 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
             f"{source.name} does not load as a causal language model from safetensors: "
             f"{error}"
         ) from error
+    if missing := sorted(found["missing_keys"]):
+        # transformers would fill them with random numbers.
+        raise ModelError(
+            f"The weights of {source.name} lack {len(missing)} of the model's tensors, such "
+            f"as {missing[0]}; is a file missing, or is it an adapter?"
+        )
     model = model.to(device).eval().requires_grad_(False)
     if tokenizer.pad_token_id is None:
         # Padding is never attended to, so any token will do.

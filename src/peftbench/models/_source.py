@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from peftbench.errors import ModelError, UnknownName
 from peftbench.spec.benchmark import ModelChoice
@@ -20,6 +20,7 @@ from peftbench.spec.benchmark import ModelChoice
 _EMBEDDED = Path(__file__).parent
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 _IDENTITY_SUFFIXES = {".json", ".safetensors", ".model", ".jinja", ".txt"}
+_INSTEAD = "or give the path of a folder that holds the model"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ def names() -> tuple[str, ...]:
 
 def resolve(choice: ModelChoice) -> ModelSource:
     """Find the model that was asked for; raises `ModelError` before anything is loaded."""
-    folder = _EMBEDDED / choice.name if choice.name in names() else Path(choice.name)
+    is_embedded = choice.name in names()
+    folder = _EMBEDDED / choice.name if is_embedded else Path(choice.name).expanduser()
     if folder.is_dir():
+        if choice.revision is not None:
+            raise ModelError(
+                f"{choice.name} is a folder and has no revisions; leave out the revision "
+                f"{choice.revision!r}."
+            )
         source = _local(choice.name, folder)
     elif choice.name.count("/") == 1 and not choice.name.startswith((".", "/", "~")):
         source = _hub(choice.name, choice.revision)
@@ -69,16 +76,7 @@ def _local(name: str, folder: Path) -> ModelSource:
             f"{folder} has no config.json; a model folder is what `save_pretrained` of "
             "transformers writes."
         )
-    if not any(file.endswith(".safetensors") for file in files):
-        raise ModelError(
-            f"{folder} has no safetensors weights. Pickled weights can run code and are "
-            "not read: convert them with `model.save_pretrained(folder)`."
-        )
-    if not files.intersection(_TOKENIZER_FILES):
-        raise ModelError(
-            f"{folder} has no tokenizer (looked for {', '.join(_TOKENIZER_FILES)}); save it "
-            "there with `tokenizer.save_pretrained(folder)`."
-        )
+    _check_files(str(folder), files)
     stamp = tuple(
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted(folder.iterdir())
@@ -86,6 +84,20 @@ def _local(name: str, folder: Path) -> ModelSource:
     )
     identity = f"sha256:{_digest(folder, stamp)}"
     return ModelSource(name, str(folder), None, identity, folder / "config.json")
+
+
+def _check_files(shown: str, files: Collection[str]) -> None:
+    """Refuse a model without safetensors or tokenizer, by the names of its files."""
+    if not any(file.endswith(".safetensors") for file in files):
+        raise ModelError(
+            f"{shown} has no safetensors weights. Pickled weights can run code and are "
+            "not read: convert them with `model.save_pretrained(folder)`."
+        )
+    if not set(files).intersection(_TOKENIZER_FILES):
+        raise ModelError(
+            f"{shown} has no tokenizer (looked for {', '.join(_TOKENIZER_FILES)}); save it "
+            "there with `tokenizer.save_pretrained(folder)`."
+        )
 
 
 @lru_cache
@@ -103,51 +115,93 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
 def _hub(name: str, revision: str | None) -> ModelSource:
     """Pin a hub model to a commit: its config is fetched, or found in the local cache."""
     from huggingface_hub import hf_hub_download
+
+    try:
+        config = Path(hf_hub_download(name, "config.json", revision=revision))
+    except Exception as error:
+        _explain_hub_error(error, name, revision)
+    commit = config.parent.name
+    _check_files(name, _hub_files(name, commit, config.parent))
+    return ModelSource(name, name, commit, f"{name}@{commit}", config)
+
+
+def _hub_files(name: str, commit: str, snapshot: Path) -> Collection[str]:
+    """The files of a hub model; out of the hub's reach, those in the local cache."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().list_repo_files(name, revision=commit)
+    except Exception as error:
+        cached = [path.name for path in snapshot.iterdir()]
+        if any(file.endswith(".safetensors") for file in cached):
+            return cached
+        raise ModelError(
+            f"The local cache holds the config of {name} and not its weights, and the hub "
+            f"is out of reach ({error}). Fetch them where there is a network with "
+            f"`hf download {name}`, {_INSTEAD}."
+        ) from error
+
+
+def _explain_hub_error(error: Exception, name: str, revision: str | None) -> NoReturn:
+    """Say in which of many ways the hub failed, and what to do about it."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
         LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
-    instead = "or give the path of a folder that holds the model"
-    try:
-        config = Path(hf_hub_download(name, "config.json", revision=revision))
-    except GatedRepoError as error:
-        raise ModelError(
-            f"{name} is gated: accept its terms on its hub page and log in with "
-            f"`hf auth login`, {instead}."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelError(f"{name} has no revision {revision!r} on the hub.") from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(
+    cause = error.__cause__
+    fetch = f"Fetch it where there is a network with `hf download {name}`"
+    if isinstance(error, GatedRepoError):
+        message = (
+            f"{name} is gated: accept its terms at https://huggingface.co/{name} and log in "
+            "with `hf auth login`"
+        )
+    elif isinstance(error, RevisionNotFoundError):
+        message = f"{name} has no revision {revision!r} on the hub: correct it"
+    elif isinstance(error, RepositoryNotFoundError):
+        message = (
             f"{name} is not on the hub, or is private: check the id, log in with "
-            f"`hf auth login`, {instead}."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{name} is not in the local cache and the hub is out of reach (offline mode, "
-            f"no network or a time-out). Fetch it where there is a network with "
-            f"`hf download {name}`, {instead}."
-        ) from error
-    except EntryNotFoundError as error:
-        raise ModelError(f"{name} has no config.json on the hub: not a model.") from error
-    except Exception as error:
-        raise ModelError(
-            f"The hub did not answer for {name} ({type(error).__name__}: {error}). Try "
-            f"again, {instead}."
-        ) from error
-    commit = config.parent.name
-    return ModelSource(name, name, commit, f"{name}@{commit}", config)
+            "`hf auth login`"
+        )
+    elif isinstance(error, LocalEntryNotFoundError) and isinstance(
+        cause, OfflineModeIsEnabled
+    ):
+        message = (
+            f"{name} is not in the local cache, and offline mode (HF_HUB_OFFLINE) keeps the "
+            f"hub out of reach. {fetch}"
+        )
+    elif isinstance(error, LocalEntryNotFoundError):
+        timed_out = "Timeout" in type(cause).__name__
+        why = "the hub did not answer in time" if timed_out else "the hub cannot be reached"
+        message = f"{name} is not in the local cache, and {why} ({cause}). {fetch}"
+    elif isinstance(error, EntryNotFoundError):
+        message = f"{name} has no config.json on the hub, so it is no model: check the id"
+    else:
+        message = (
+            f"The hub did not answer for {name} ({type(error).__name__}: {error}). Try again"
+        )
+    raise ModelError(f"{message}, {_INSTEAD}.") from error
 
 
 def _check_config(source: ModelSource) -> None:
     try:
-        architectures = source.config.get("architectures") or []
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{source.config_path} is not valid JSON: {error}") from error
+        config = source.config
+    except OSError as error:
+        raise ModelError(
+            f"{source.config_path} cannot be read: {error.strerror}."
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{source.config_path} is not valid JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise ModelError(
+            f"{source.config_path} holds a JSON {type(config).__name__}; a model's config is "
+            "an object."
+        )
+    architectures = config.get("architectures") or []
     if architectures and not any(
         name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures
     ):
