@@ -77,7 +77,14 @@ def test_plan_knows_what_is_done(done: tuple[Path, str]) -> None:
     plan = json.loads(said.stdout)
     assert [cell["status"] for cell in plan["cells"]] == ["finished"] * 3
     more = peftbench(
-        "plan", "small.yaml", "--store", "store", "--set", "seeds=[1,2,3]", "--json", cwd=folder
+        "plan",
+        "small.yaml",
+        "--store",
+        "store",
+        "--set",
+        "seeds=[1,2,3]",
+        "--json",
+        cwd=folder,
     )
     statuses = [cell["status"] for cell in json.loads(more.stdout)["cells"]]
     assert sorted(statuses) == ["finished"] * 3 + ["to do"]
@@ -132,7 +139,8 @@ def test_export_writes_tables_that_agree_with_the_store(
     said = peftbench("export", "--store", "store", "-o", str(tmp_path / "out"), cwd=done[0])
     assert said.returncode == 0, said.stderr
     records = [
-        json.loads(line) for line in (tmp_path / "out/records.jsonl").read_text().splitlines()
+        json.loads(line)
+        for line in (tmp_path / "out/records.jsonl").read_text().splitlines()
     ]
     scores = pd.read_parquet(tmp_path / "out/scores.parquet")
     predictions = pd.read_parquet(tmp_path / "out/predictions.parquet")
@@ -162,7 +170,7 @@ def test_python_gives_what_the_command_gave(done: tuple[Path, str]) -> None:
     assert said.returncode == 0, said.stderr
     csv = peftbench("report", "--store", "store", "--format", "csv", cwd=done[0]).stdout
     headline = [line.split(",") for line in csv.splitlines() if ",True," in line]
-    assert said.stdout.split() == "method,seed,score".split() + [
+    assert said.stdout.split() == ["method,seed,score"] + [
         word for row in headline for word in f"{row[3]},{row[5]},{row[8]}".split()
     ]
 
@@ -183,9 +191,13 @@ def test_python_script_without_a_main_guard_runs_its_workers(tmp_path: Path) -> 
 def test_retry_and_fresh_run_again_what_they_name(done: tuple[Path, str]) -> None:
     plan = peftbench("plan", "small.yaml", "--store", "store", "--json", cwd=done[0])
     cell = json.loads(plan.stdout)["cells"][0]["id"]
-    one = peftbench("run", "small.yaml", "--store", "store", "--retry", cell[:8], cwd=done[0])
+    one = peftbench(
+        "run", "small.yaml", "--store", "store", "--retry", cell[:8], cwd=done[0]
+    )
     assert "3 cells, 2 done, 1 to do" in one.stdout
-    none = peftbench("run", "small.yaml", "--store", "store", "--retry", "failed", cwd=done[0])
+    none = peftbench(
+        "run", "small.yaml", "--store", "store", "--retry", "failed", cwd=done[0]
+    )
     assert "3 done, 0 to do" in none.stdout
     asked = peftbench("run", "small.yaml", "--store", "store", "--fresh", cwd=done[0])
     assert asked.returncode == 1, "there is nobody to answer"
@@ -342,7 +354,9 @@ def test_arguments_instead_of_a_spec(tmp_path: Path) -> None:
     assert "not both" in both.stderr
 
 
-def test_two_specs_with_one_name_are_refused(done: tuple[Path, str], tmp_path: Path) -> None:
+def test_two_specs_with_one_name_are_refused(
+    done: tuple[Path, str], tmp_path: Path
+) -> None:
     (tmp_path / "small.yaml").write_text(SPEC.replace("steps: 4", "steps: 5"))
     said = peftbench("run", "small.yaml", "--store", str(done[0] / "store"), cwd=tmp_path)
     assert said.returncode == 2

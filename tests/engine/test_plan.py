@@ -38,7 +38,9 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 
 @given(
-    methods=st.lists(st.sampled_from(["base", "lora", "bitfit", "ia3"]), min_size=1, unique=True),
+    methods=st.lists(
+        st.sampled_from(["base", "lora", "bitfit", "ia3"]), min_size=1, unique=True
+    ),
     tasks=st.lists(
         st.sampled_from(["generated_sums", "generated_mood"]), min_size=1, unique=True
     ),
@@ -69,7 +71,9 @@ def test_order_of_the_spec_does_not_change_the_cells() -> None:
 
 def test_label_and_name_are_no_part_of_a_cell() -> None:
     one = make_plan(from_mapping(spec(methods=["lora"])))
-    other = make_plan(from_mapping(spec(name="q", methods=[{"name": "lora", "label": "x"}])))
+    other = make_plan(
+        from_mapping(spec(name="q", methods=[{"name": "lora", "label": "x"}]))
+    )
     assert [p.cell.id for p in one.cells] == [p.cell.id for p in other.cells]
 
 
@@ -100,7 +104,9 @@ def test_edited_plug_in_is_another_method(
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN)
     monkeypatch.setenv("PEFTBENCH_PLUGINS", os.fspath(file))
-    asked = from_mapping(spec(methods=["mine", "lora"], tasks=["generated_sums"], seeds=[1]))
+    asked = from_mapping(
+        spec(methods=["mine", "lora"], tasks=["generated_sums"], seeds=[1])
+    )
     before = make_plan(asked).cells
     file.write_text(PLUGIN + "# edited\n")
     after = make_plan(asked).cells

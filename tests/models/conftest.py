@@ -74,7 +74,9 @@ def _llama2c(file: Path) -> LlamaForCausalLM:
     def take(*shape: int) -> torch.Tensor:
         nonlocal at
         at += int(np.prod(shape))
-        return torch.from_numpy(numbers[at - int(np.prod(shape)) : at].reshape(shape).copy())
+        return torch.from_numpy(
+            numbers[at - int(np.prod(shape)) : at].reshape(shape).copy()
+        )
 
     def per_layer(name: str, *shape: int, rotated_heads: int = 0) -> None:
         for layer, weight in enumerate(take(layers, *shape)):

@@ -168,6 +168,7 @@ def test_trained_models_predict_their_kind_of_text(
     ids = torch.tensor([[1, *base.tokenizer.encode(text)]])
     with torch.no_grad():
         learnt, random = (
-            float(model(input_ids=ids, labels=ids).loss) for model in (base.model, untrained)
+            float(model(input_ids=ids, labels=ids).loss)
+            for model in (base.model, untrained)
         )
     assert learnt < 0.6 * random

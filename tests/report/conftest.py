@@ -57,15 +57,20 @@ def make(
 ) -> Summary:
     """A summary of `scores[method][task]`, one number per seed; None failed."""
     tasks = list(next(iter(scores.values())))
-    seeds = tuple(range(1, 1 + max(len(v) for row in scores.values() for v in row.values())))
+    seeds = tuple(
+        range(1, 1 + max(len(v) for row in scores.values() for v in row.values()))
+    )
     entries, troubles, curves, standings = [], [], [], []
     for method, row in scores.items():
         means, complete = [], True
         for task, values in row.items():
-            by_seed = {str(s): v for s, v in zip(seeds, values, strict=False) if v is not None}
+            by_seed = {
+                str(s): v for s, v in zip(seeds, values, strict=False) if v is not None
+            }
             best = max if task not in lower else min
             bests = best(
-                sum(v or 0 for v in other[task]) / len(other[task]) for other in scores.values()
+                sum(v or 0 for v in other[task]) / len(other[task])
+                for other in scores.values()
             )
             entry = Entry(
                 model="tiny", method=method, task=task, by_seed=by_seed,
@@ -73,7 +78,7 @@ def make(
                 complete=len(by_seed) == len(values),
                 is_best=bool(by_seed) and sum(by_seed.values()) / len(by_seed) == bests,
                 is_tied_with_best=bool(by_seed),
-                other_scores={"format_error_rate": {seed: 0.25 for seed in by_seed}},
+                other_scores={"format_error_rate": dict.fromkeys(by_seed, 0.25)},
             )  # fmt: skip
             entries.append(entry)
             complete &= entry.complete
@@ -98,12 +103,16 @@ def make(
         mean = 100 * sum(means) / len(means) if complete else None
         standings.append(
             Standing(
-                model="tiny", method=method, average_rank=1.0 + place if complete else None,
-                mean_score=mean, parameter_factor=0.99 if costs else None,
-                flops_factor=0.98 if costs else None, memory_factor=0.97 if costs else None,
+                model="tiny",
+                method=method,
+                average_rank=1.0 + place if complete else None,
+                mean_score=mean,
+                parameter_factor=0.99 if costs else None,
+                flops_factor=0.98 if costs else None,
+                memory_factor=0.97 if costs else None,
                 pscp=0.94 * mean if costs and mean is not None else None,
                 cost=cost(method, 1000 * place) if costs else None,
-            )  # fmt: skip
+            )
         )
     cells = sum(len(v) for row in scores.values() for v in row.values())
     return Summary(

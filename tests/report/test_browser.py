@@ -90,7 +90,9 @@ def test_header_sorts_by_keyboard_and_absent_numbers_stay_last(
     from selenium.webdriver.common.keys import Keys
 
     show(browser, usual, tmp_path)
-    header = browser.find_elements("css selector", "#results-0 thead button")[4]  # mean score
+    header = browser.find_elements("css selector", "#results-0 thead button")[
+        4
+    ]  # mean score
     header.send_keys(Keys.ENTER)
     first = column(browser, "results-0", 4)
     numbers = [float(value) for value in first if value]
@@ -122,7 +124,9 @@ def test_page_follows_the_dark_scheme(browser: Any, usual: Summary, tmp_path: Pa
     assert seen[1] == ["rgb(20, 23, 27)", "rgb(231, 233, 236)"]
 
 
-def test_hostile_text_runs_no_script(browser: Any, hostile: Summary, tmp_path: Path) -> None:
+def test_hostile_text_runs_no_script(
+    browser: Any, hostile: Summary, tmp_path: Path
+) -> None:
     browser.get_log("browser")
     show(browser, hostile, tmp_path)
     assert browser.execute_script("return document.querySelectorAll('script').length") == 3

@@ -19,7 +19,6 @@ from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, numbers, render
 from peftbench.scoring.summary import Summary
 
-from .conftest import HOSTILE
 
 Maker = Callable[..., Summary]
 
@@ -47,7 +46,9 @@ class Texts(HTMLParser):
 
 
 @pytest.mark.parametrize("format_", ["html", "md", "latex"])
-def test_all_headline_numbers_stand_in_every_format(usual: Summary, format_: Format) -> None:
+def test_all_headline_numbers_stand_in_every_format(
+    usual: Summary, format_: Format
+) -> None:
     text = render(usual, format_)
     for entry in usual.entries:
         shown = numbers.interval(entry.interval)
@@ -93,7 +94,7 @@ def test_hostile_text_is_text_on_the_page(hostile: Summary) -> None:
     parsed = Texts(page)
     assert "alert(1)" not in re.sub(r"&lt;.*?&gt;", "", " ".join(parsed.tags))
     assert parsed.tags.count("script") == 3  # the figures' data, plotly, the page's own
-    assert any(HOSTILE in text for text in parsed.texts)
+    assert any(hostile.description in text for text in parsed.texts)
     assert "<script>alert" not in page
 
 
@@ -119,7 +120,9 @@ def test_hostile_text_in_latex_is_escaped(hostile: Summary) -> None:
     assert "$x$" not in render(hostile, "latex")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex to compile LaTeX")
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="needs pdflatex to compile LaTeX"
+)
 @pytest.mark.parametrize("kind", ["usual", "hostile"])
 def test_latex_compiles(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     tables = render(request.getfixturevalue(kind), "latex")

@@ -216,7 +216,9 @@ def test_record_is_found_by_the_beginning_of_its_id(store: Store) -> None:
         store.record("")
 
 
-def test_two_specs_with_one_name_are_refused_and_an_edited_one_replaces(store: Store) -> None:
+def test_two_specs_with_one_name_are_refused_and_an_edited_one_replaces(
+    store: Store,
+) -> None:
     planned = [PlannedCell(cell(), "tiny", "lora")]
     store.add_benchmark("b", origin="/a.yaml", spec={"x": 1}, cells=planned)
     store.add_benchmark("b", origin="/a.yaml", spec={"x": 2}, cells=planned)

@@ -394,7 +394,7 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 class TestHub:
     @pytest.fixture
-    def in_layout(self, tmp_path: Path, hub_cache: Path) -> Task:  # noqa: ARG002
+    def in_layout(self, tmp_path: Path, hub_cache: Path) -> Task:
         """SST-2 as its hub repository has it: Parquet files, and a card that names them."""
         import pyarrow
         import pyarrow.parquet
@@ -466,7 +466,7 @@ dataset_info:
     def test_folder_that_hides_the_hub_dataset_is_refused(
         self,
         tmp_path: Path,
-        hub_cache: Path,  # noqa: ARG002
+        hub_cache: Path,
     ) -> None:
         (tmp_path / "nyu-mll" / "glue").mkdir(parents=True)
         with pytest.raises(DataError, match="hides the hub dataset"):

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from peftbench.report.table import Cell, Row, Table
 
-_STYLES = {"best": "bold", "tied": "", "": ""}
+#: Blanks that the frame of a table puts beside every column.
+_GAP = 2
 
 
 def print_table(table: Table, console: Console) -> None:
-    """The same table as in the report."""
-    drawn = RichTable(title=table.title, title_justify="left", header_style="bold")
-    for column in table.columns:
-        title = f"{column.title}\n{column.note}" if column.note else column.title
-        drawn.add_column(Text(title), justify="right" if column.is_number else "left")
-    for row in table.rows:
-        drawn.add_row(*_texts(row))
-    for row in table.baselines:
-        drawn.add_row(*_texts(row), style="dim")
-    console.print(drawn)
+    """The same table as in the report; one too wide is printed in several parts."""
+    rows = [(row, "") for row in table.rows] + [(row, "dim") for row in table.baselines]
+    texts = [_texts(row) for row, _ in rows]
+    widths = [
+        max([6, *(text[i].cell_len for text in texts)]) for i in range(len(table.columns))
+    ]
+    for part in _parts(widths, console.width):
+        drawn = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
+        for i in part:
+            column = table.columns[i]
+            title = f"{column.title}\n{column.note}" if column.note else column.title
+            drawn.add_column(
+                Text(title, overflow="fold"),
+                justify="right" if column.is_number else "left",
+                width=widths[i] if i in part[:-1] else None,
+                min_width=widths[i],
+            )
+        for text, (_, style) in zip(texts, rows, strict=True):
+            drawn.add_row(*(text[i] for i in part), style=style)
+        console.print(drawn)
     for note in (table.caption, *table.notes):
         console.print(Text(note, style="dim"))
 
@@ -37,6 +51,18 @@ def plain_table(console: Console, titles: list[str], rows: list[list[str]]) -> N
     console.print(drawn)
 
 
+def _parts(widths: Sequence[int], available: int) -> Iterator[list[int]]:
+    """Columns that fit side by side, the first in every part."""
+    part, used = [0], widths[0] + _GAP
+    for i in range(1, len(widths)):
+        if len(part) > 1 and used + widths[i] + _GAP > available:
+            yield part
+            part, used = [0], widths[0] + _GAP
+        part.append(i)
+        used += widths[i] + _GAP
+    yield part
+
+
 def _texts(row: Row) -> list[Text]:
     return [Text(row.header), *(_text(cell) for cell in row.cells)]
 
@@ -44,4 +70,4 @@ def _texts(row: Row) -> list[Text]:
 def _text(cell: Cell) -> Text:
     mark = " †" if cell.mark == "tied" else ""
     note = f" ({cell.note})" if cell.note else ""
-    return Text(f"{cell.text}{mark}{note}", style=_STYLES[cell.mark])
+    return Text(f"{cell.text}{mark}{note}", style="bold" if cell.mark == "best" else "")

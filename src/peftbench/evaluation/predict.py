@@ -70,10 +70,11 @@ class Predictor:
         self, prompts: Sequence[str], labels: Sequence[str]
     ) -> list[LabelScores]:
         """Log-likelihood of every label with its end token, and the label that greedy
-        decoding writes, if it is one."""
-        rows = [
-            self._fit(self.encoder.encode(p, label)) for p in prompts for label in labels
-        ]
+        decoding writes, if it is one. All labels follow the same prompt, and the same
+        that `generate` reads: it is cut at its start for the longest of them."""
+        room = max(1, self.max_length - label_bound(labels))
+        encoded = [self.encoder.encode(p, label) for p in prompts for label in labels]
+        rows = [Encoded(row.prompt[-room:], row.completion) for row in encoded]
         log_likelihoods = [0.0] * len(rows)
         is_greedy = [False] * len(rows)
 
@@ -133,11 +134,6 @@ class Predictor:
         """How many prompts are longer than fits, and are read without their beginning."""
         room = self.max_length - room_for_answer
         return sum(len(self.encoder.prompt(prompt)) > room for prompt in prompts)
-
-    def _fit(self, row: Encoded) -> Encoded:
-        """Cut the prompt at its start, never the answer."""
-        room = max(1, self.max_length - len(row.completion))
-        return Encoded(row.prompt[-room:], row.completion)
 
     def _in_batches(
         self, lengths: Sequence[int], work: Callable[[Sequence[int]], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
 from peft.config import PeftConfig
@@ -50,7 +50,7 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self, base_layer: nn.Linear, adapter_name: str, config: BitFitConfig
     ) -> None:
         super().__init__()
-        self.base_layer = base_layer
+        self.base_layer: Any = base_layer  # or another tuner's layer around one
         self.in_features, self.out_features = (
             base_layer.in_features,
             base_layer.out_features,
@@ -58,6 +58,7 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.bitfit_bias = nn.ParameterDict()
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
+        self._had_bias = base_layer.bias is not None
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
@@ -73,7 +74,7 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         result: torch.Tensor = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters or self.merged:
             return result
-        for name in self.active_adapters:
+        for name in cast("list[str]", self.active_adapters):
             result = result + self.bitfit_bias[name].to(result.dtype)
         return result
 
@@ -87,10 +88,8 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
                 raise ValueError(f"The bias of adapter {name!r} is not finite.")
             if self.base_layer.bias is None:
                 self.base_layer.bias = nn.Parameter(delta.clone(), requires_grad=False)
-                self._had_bias = False
             else:
                 self.base_layer.bias.data += delta
-                self._had_bias = getattr(self, "_had_bias", True)
             self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
@@ -109,7 +108,7 @@ class BitFitModel(BaseTuner):  # type: ignore[misc]
 
     prefix = "bitfit_"
     tuner_layer_cls = BitFitLayer
-    target_module_mapping: dict[str, list[str]] = {}
+    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
 
     def _create_and_replace(
         self,

@@ -78,7 +78,7 @@ class Method(ABC):
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """`model` with the method as `save` left it: frozen, in evaluation mode."""
 
-    def merge(self, adapted: nn.Module) -> PreTrainedModel:
+    def merge(self, adapted: nn.Module) -> PreTrainedModel:  # noqa: ARG002
         """The method folded into the base's weights, where it is `mergeable`.
 
         This uses the base up: it cannot be detached any more. Raises `InvalidSpec` where
@@ -103,7 +103,8 @@ class PeftMethod(Method):
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """See `Method.attach`."""
-        return self._wrap(model, self.config(model))
+        adapted: nn.Module = self._wrap(model, self.config(model))
+        return adapted
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.detach`."""
@@ -155,7 +156,8 @@ class PeftMethod(Method):
                 "other names or shapes. Load it on the model that it was trained on."
             )
         set_peft_model_state_dict(adapted, weights)
-        return adapted.requires_grad_(False).eval()
+        loaded: nn.Module = adapted.requires_grad_(False).eval()
+        return loaded
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
         """See `Method.merge`."""

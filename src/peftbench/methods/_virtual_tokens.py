@@ -18,7 +18,7 @@ def count_positions_from_mask(adapted: PeftModel) -> None:
     depends on how long its neighbours are. Here positions are counted over the attention
     mask, virtual tokens included, as they are in training.
     """
-    adapted.prepare_inputs_for_generation = MethodType(  # type: ignore[method-assign]
+    adapted.prepare_inputs_for_generation = MethodType(
         _prepare_inputs_for_generation, adapted
     )
 

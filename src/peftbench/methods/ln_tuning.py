@@ -87,7 +87,7 @@ def _norms(adapted: PeftModel) -> Iterator[tuple[Any, nn.Module]]:
     tuner = cast("LNTuningModel", adapted.base_model)
     for module in tuner.modules():
         if isinstance(module, tuner.tuner_layer_cls):
-            yield module, cast("nn.ModuleDict", module.ln_tuning_layers)[_ADAPTER]
+            yield module, module.ln_tuning_layers[_ADAPTER]
 
 
 def _as_float32(

@@ -181,9 +181,7 @@ def _explain_hub_error(error: Exception, name: str, revision: str | None) -> NoR
     elif isinstance(error, EntryNotFoundError):
         message = f"{name} has no config.json on the hub, so it is no model: check the id"
     else:
-        message = (
-            f"The hub did not answer for {name} ({type(error).__name__}: {error}). Try again"
-        )
+        message = f"The hub did not answer for {name} ({type(error).__name__}: {error}). Try again"
     raise ModelError(f"{message}, {_INSTEAD}.") from error
 
 

@@ -48,4 +48,6 @@ def render(summary: Summary, format: Format) -> str:  # noqa: A002
             return to_csv(summary)
         case "json":
             return summary.model_dump_json(indent=2) + "\n"
-    raise InvalidSpec(f"Unknown report format {format!r}; choose from {', '.join(FORMATS)}.")
+    raise InvalidSpec(
+        f"Unknown report format {format!r}; choose from {', '.join(FORMATS)}."
+    )

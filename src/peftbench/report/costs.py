@@ -134,7 +134,9 @@ def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
         return (empty(NOT_MEASURED), *(empty() for _ in range(11)))
     memory = cost.peak_memory
     return (
-        Cell(text=numbers.count(cost.trainable_parameters), value=cost.trainable_parameters),
+        Cell(
+            text=numbers.count(cost.trainable_parameters), value=cost.trainable_parameters
+        ),
         Cell(
             text=numbers.share(cost.trainable_parameters, cost.base_parameters),
             value=cost.trainable_parameters / cost.base_parameters,

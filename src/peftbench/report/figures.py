@@ -56,7 +56,11 @@ _COST_AXES = (
         "parameters", "Trainable parameters", "", lambda c: c.trainable_parameters, True
     ),
     _CostAxis(
-        "memory", "Peak memory of a training step", "B", lambda c: c.peak_memory.total, False
+        "memory",
+        "Peak memory of a training step",
+        "B",
+        lambda c: c.peak_memory.total,
+        False,
     ),
     _CostAxis(
         "flops", "FLOPs per token, forward", "", lambda c: c.forward_flops_per_token, False
@@ -102,7 +106,10 @@ def learning_curves(summary: Summary, model: str) -> list[Figure]:
                     "tested.",
                     data=lines,
                     layout={
-                        "xaxis": {"title": {"text": "optimiser steps"}, "rangemode": "tozero"},
+                        "xaxis": {
+                            "title": {"text": "optimiser steps"},
+                            "rangemode": "tozero",
+                        },
                         "yaxis": {"title": {"text": f"validation {task.metric} × 100"}},
                         "showlegend": True,
                     },
@@ -164,7 +171,9 @@ def _trade_off(
         )  # fmt: skip
     return Figure(
         name=_name(summary, axis.name, model),
-        title=f"Score against {axis.title[0].lower()}{axis.title[1:]}".replace("fLOPs", "FLOPs"),
+        title=f"Score against {axis.title[0].lower()}{axis.title[1:]}".replace(
+            "fLOPs", "FLOPs"
+        ),
         caption=f"Up and left is better. On the Pareto front (dotted): {', '.join(front)}; "
         "no other method is both better and cheaper in this cost.",
         data=data,
@@ -202,7 +211,10 @@ def _bars(
             "orientation": "h",
             "y": names,
             "x": means,
-            "marker": {"color": [_colour(summary, e.method) for e in ordered], "opacity": 0.75},
+            "marker": {
+                "color": [_colour(summary, e.method) for e in ordered],
+                "opacity": 0.75,
+            },
             "error_x": {"type": "data", "array": halves, "thickness": 1.5, "width": 4},
             "hovertemplate": "%{y}: %{x:.1f} ± %{error_x.array:.1f}<extra></extra>",
         },
@@ -218,11 +230,21 @@ def _bars(
         },
     ]
     shapes = [
-        _line({"xref": "x", "x0": 100 * b.value, "x1": 100 * b.value, "yref": "paper",
-               "y0": 0, "y1": 1})  # fmt: skip
+        _line(
+            {
+                "xref": "x",
+                "x0": 100 * b.value,
+                "x1": 100 * b.value,
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+            }
+        )
         for b in task.baselines
     ]
-    baseline = "".join(f" Dashed: {b.name}, {numbers.score(b.value)}." for b in task.baselines)
+    baseline = "".join(
+        f" Dashed: {b.name}, {numbers.score(b.value)}." for b in task.baselines
+    )
     low, high = _range(means, [score for _, score, _ in seeds], task)
     return Figure(
         name=_name(summary, "bars", model, place),
@@ -288,7 +310,11 @@ def _marker(summary: Summary, method: str) -> dict[str, Any]:
 
 
 def _line(where: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "line", "line": {"dash": "dash", "color": "#7F7F7F", "width": 1}, **where}
+    return {
+        "type": "line",
+        "line": {"dash": "dash", "color": "#7F7F7F", "width": 1},
+        **where,
+    }
 
 
 def _plain(text: str) -> str:

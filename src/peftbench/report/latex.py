@@ -20,6 +20,7 @@ _ESCAPES = str.maketrans(
     }
 )  # fmt: skip
 
+
 def to_latex(summary: Summary) -> str:
     """Headline, PSCP and cost tables of every base model."""
     tables = []

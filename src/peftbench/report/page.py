@@ -17,22 +17,28 @@ from peftbench.scoring.summary import Summary
 def to_html(summary: Summary) -> str:
     """The page as text; every word from outside is escaped."""
     sections = [_model_section(summary, model) for model in summary.models]
-    drawn = [f for section in sections for group in section["plots"] for f in group["figures"]]
-    return _environment().get_template("page.html.j2").render(
-        summary=summary,
-        numbers=numbers,
-        style=Markup(_text("page.css")),
-        script=Markup(_text("page.js")),
-        plotly=Markup(_plotly()) if drawn else "",
-        figures=Markup(_json([figure.as_json() for figure in drawn])),
-        what_was_run=words.what_was_run(summary),
-        how_sure=words.how_sure(summary),
-        sections=sections,
-        troubles=setup.trouble_table(summary) if summary.troubles else None,
-        methods=setup.method_table(summary),
-        tasks=setup.task_table(summary),
-        machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
-        spec=setup.spec_yaml(summary),
+    drawn = [
+        f for section in sections for group in section["plots"] for f in group["figures"]
+    ]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            summary=summary,
+            numbers=numbers,
+            style=Markup(_text("page.css")),
+            script=Markup(_text("page.js")),
+            plotly=Markup(_plotly()) if drawn else "",
+            figures=Markup(_json([figure.as_json() for figure in drawn])),
+            what_was_run=words.what_was_run(summary),
+            how_sure=words.how_sure(summary),
+            sections=sections,
+            troubles=setup.trouble_table(summary) if summary.troubles else None,
+            methods=setup.method_table(summary),
+            tasks=setup.task_table(summary),
+            machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
+            spec=setup.spec_yaml(summary),
+        )
     )
 
 

@@ -109,7 +109,10 @@ def seeds_finished(summary: Summary, entry: Entry) -> str:
 
 def _task_column(task: TaskInfo) -> Column:
     lower = task.better == "lower"
-    notes = [task.metric + (" ↓" if lower else ""), "generated" if task.is_generated else ""]
+    notes = [
+        task.metric + (" ↓" if lower else ""),
+        "generated" if task.is_generated else "",
+    ]
     return Column(
         title=task.name,
         note=", ".join(filter(None, notes)),

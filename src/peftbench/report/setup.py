@@ -44,7 +44,9 @@ def method_table(summary: Summary) -> Table:
                 method.label,
                 method.name,
                 _settings(method.parameters),
-                numbers.NOTHING if method.learning_rate is None else f"{method.learning_rate:g}",
+                numbers.NOTHING
+                if method.learning_rate is None
+                else f"{method.learning_rate:g}",
                 method.family,
                 method.paper,
             )

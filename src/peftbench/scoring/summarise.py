@@ -279,9 +279,7 @@ def _cost_of(
         return None
     asked = (cell.model.identity, cell.model.dtype, cell.method)
     matching = (
-        cost
-        for cost in costs
-        if (cost.model_identity, cost.dtype, cost.method) == asked
+        cost for cost in costs if (cost.model_identity, cost.dtype, cost.method) == asked
     )
     return next(matching, None)
 

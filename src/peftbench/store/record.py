@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -77,7 +77,7 @@ class Manifest(Stored):
 class Record(Stored):
     """The outcome of one cell: enough to rank it, audit it and repeat it."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     cell: Cell
     status: Status
     manifest: Manifest
@@ -134,7 +134,7 @@ class Cost(Stored):
     Times are medians over the probe's repeats.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     model: str
     model_identity: str
     dtype: str

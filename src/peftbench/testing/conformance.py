@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ModelFactory = Callable[[], "PreTrainedModel"]
 Check = Callable[[Method, ModelFactory], str]
 
-_TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+_TOLERANCE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 #: Allowed beside 4 bytes per stored number: configs, and a header entry per tensor.
 _OVERHEAD_BYTES, _OVERHEAD_BYTES_PER_TENSOR = 8192, 256
 

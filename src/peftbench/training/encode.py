@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+#: Stands for an answer, to see what a chat template puts around one.
+_PROBE = "peftbench-answer"
+
+
 @dataclass(frozen=True)
 class Encoded:
     """One example in tokens. `completion` ends with the end token."""
@@ -49,10 +53,17 @@ class Encoder:
         self.stop_ids = tuple(stop_ids)
 
     def render(self, prompt: str) -> str:
-        """The text that the model reads."""
+        """The text that the model reads.
+
+        Some templates add text before an answer, such as an empty "thinking" block, that
+        their generation prompt lacks. Here it is the prompt's, and never to be written.
+        """
         if not self.uses_chat_template:
             return prompt.rstrip()
-        return self._chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
+        head = self._chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
+        whole = self._whole(prompt, _PROBE)
+        before, probe, _ = whole.removeprefix(head).partition(_PROBE)
+        return head + before if probe and whole.startswith(head) else head
 
     def prompt_sha256(self, prompt: str) -> str:
         """Names a rendered prompt in stored predictions."""
@@ -96,14 +107,15 @@ class Encoder:
 
     def _turn(self, prompt: str, completion: str) -> str:
         """What the assistant's turn adds to the rendered prompt."""
-        head = self.render(prompt)
+        head, whole = self.render(prompt), self._whole(prompt, completion)
+        return whole[len(head) :] if whole.startswith(head) else completion
+
+    def _whole(self, prompt: str, completion: str) -> str:
         turns = [
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": completion},
         ]
-        whole = self._chat(turns, add_generation_prompt=False)
-        # Some templates add text before an answer (an empty "thinking" block).
-        return whole[len(head) :] if whole.startswith(head) else completion
+        return self._chat(turns, add_generation_prompt=False)
 
     def _end_after(self, prompt: str, completion: str) -> int:
         """The template's own end of turn, else the tokenizer's end token."""

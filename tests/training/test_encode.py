@@ -1,0 +1,180 @@
+"""Text to tokens: the same ids for training, scoring and generating, the target whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peftbench.errors import DataError
+from peftbench.models import resolve
+from peftbench.models._load import load
+from peftbench.spec import ModelChoice
+from peftbench.tasks import Example
+from peftbench.training.encode import Encoder, stop_ids
+
+TINY = load(resolve(ModelChoice(name="tiny")))
+
+#: As the templates of chat models go: turns between marks, the answer's end marked too.
+PLAIN = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+#: Some put an empty "thinking" block before an answer, and not into the generation prompt.
+THINKING = (
+    "{% for m in messages %}<{{ m.role }}>"
+    "{% if m.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+class Templated:
+    """The tiny model's tokenizer with a chat template."""
+
+    def __init__(self, template: str) -> None:
+        self.chat_template = template
+
+    def __call__(self, *arguments: Any, **rest: Any) -> Any:
+        return TINY.tokenizer(*arguments, **rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(TINY.tokenizer, name)
+
+    def apply_chat_template(self, turns: list[dict[str, str]], **rest: Any) -> Any:
+        return TINY.tokenizer.apply_chat_template(
+            turns, chat_template=self.chat_template, **rest
+        )
+
+
+def encoder(template: str | None = None, stops: tuple[int, ...] = (2,)) -> Encoder:
+    tokenizer: Any = Templated(template) if template else TINY.tokenizer
+    return Encoder(tokenizer, chat_template=True, stop_ids=stops)
+
+
+def text(ids: tuple[int, ...]) -> str:
+    return str(TINY.tokenizer.decode(list(ids)))
+
+
+def test_prompt_and_completion_are_joined_by_one_blank() -> None:
+    row = encoder().encode("Is it? Answer: ", "yes")
+    assert text(row.prompt) == "<|begin|>Is it? Answer:"
+    assert text(row.completion) == " yes<|end|>"
+
+
+def test_the_completion_ends_with_the_end_token_once() -> None:
+    for completion in ("yes", "yes<|end|>"):
+        assert encoder().encode("Is it?", completion).completion.count(2) == 1
+
+
+def test_a_completion_without_tokens_is_refused() -> None:
+    for completion in ("<|end|>", "<|end|>yes"):
+        with pytest.raises(DataError, match="has no tokens"):
+            encoder(PLAIN).encode("Is it?", completion)
+
+
+def test_an_example_is_encoded_from_its_completion_not_its_target() -> None:
+    example = Example(prompt="1 + 1 =", completion="1 + 1 = 2", target="2")
+    row = encoder().encode_example(example)
+    assert text(row.completion) == " 1 + 1 = 2<|end|>"
+    assert len(row) == len(row.prompt) + len(row.completion)
+
+
+words = st.text(min_size=1, max_size=30).filter(lambda t: "<|" not in t and t.strip())
+
+
+@settings(max_examples=80, deadline=None)
+@given(words, words)
+def test_nothing_of_a_completion_is_lost(prompt: str, completion: str) -> None:
+    for template in (None, PLAIN, THINKING):
+        made = encoder(template)
+        row = made.encode(prompt, completion)
+        assert row.prompt == made.prompt(prompt)
+        assert made.decode(row.completion).strip() == completion.strip()
+        assert row.completion[-1] == 2
+        assert 2 not in row.completion[:-1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(words)
+def test_a_prompt_does_not_depend_on_its_completion(prompt: str) -> None:
+    made = encoder()
+    assert made.encode(prompt, "yes").prompt == made.encode(prompt, "no way").prompt
+
+
+def test_a_chat_prompt_is_the_users_turn_and_the_completion_the_assistants() -> None:
+    made = encoder(PLAIN)
+    row = made.encode("Is it?", "yes")
+    assert made.uses_chat_template
+    assert text(row.prompt) == "<user>Is it?<|end|><assistant>"
+    assert text(row.completion) == "yes<|end|>"
+
+
+def test_what_a_template_puts_before_an_answer_belongs_to_the_prompt() -> None:
+    """As a part of the completion it would have to be written, and read as the answer."""
+    made = encoder(THINKING)
+    row = made.encode("Is it?", "yes")
+    assert text(row.prompt) == "<user>Is it?<|end|>\n<assistant><think>\n\n</think>\n\n"
+    assert text(row.completion) == "yes<|end|>"
+    assert made.prompt("Is it?") == row.prompt
+    assert made.render("Is it?").endswith("</think>\n\n")
+
+
+def test_a_template_that_rewrites_earlier_turns_is_used_as_it_is() -> None:
+    template = "{% if messages|length > 1 %}<chat>{% endif %}" + PLAIN
+    row = encoder(template).encode("Is it?", "yes")
+    assert text(row.prompt) == "<user>Is it?<|end|><assistant>"
+    assert text(row.completion) == "yes<|end|>"
+
+
+def test_the_chat_template_can_be_left_unused() -> None:
+    tokenizer: Any = Templated(PLAIN)
+    made = Encoder(tokenizer, chat_template=False, stop_ids=(2,))
+    assert not made.uses_chat_template
+    assert made.render("Is it? ") == "Is it?"
+
+
+def test_a_turn_ends_with_the_templates_own_end_token() -> None:
+    template = PLAIN.replace("<|end|>", "<|begin|>")
+    row = encoder(template, stops=(2, 1)).encode("Is it?", "no")
+    assert text(row.completion) == "no<|begin|>"
+
+
+def test_decoding_stops_at_the_first_stop_token() -> None:
+    ids = [*TINY.tokenizer(" yes", add_special_tokens=False)["input_ids"]]
+    assert encoder().decode([*ids, 2, *ids]) == " yes"
+    assert encoder(stops=(2, ids[0])).decode(ids) == ""
+
+
+def test_prompts_have_a_digest_of_what_the_model_reads() -> None:
+    made = encoder()
+    assert made.prompt_sha256("a") == made.prompt_sha256("a \n")
+    assert made.prompt_sha256("a") != encoder(PLAIN).prompt_sha256("a")
+
+
+def test_without_an_end_token_no_answer_could_end() -> None:
+    with pytest.raises(DataError, match="no end token"):
+        encoder(stops=())
+
+
+class _Config:
+    def __init__(self, eos_token_id: Any) -> None:
+        self.eos_token_id = eos_token_id
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [(None, (2,)), (2, (2,)), (7, (2, 7)), ([7, 2, 9], (2, 7, 9)), ([], (2,))],
+)
+def test_stop_tokens_are_the_tokenizers_first_then_the_models(
+    configured: Any, expected: tuple[int, ...]
+) -> None:
+    assert stop_ids(TINY.tokenizer, _Config(configured)) == expected
+    assert stop_ids(TINY.tokenizer, object()) == (2,)
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n"])
+def test_an_empty_prompt_still_has_a_token_to_predict_from(prompt: str) -> None:
+    assert len(encoder().encode(prompt, "yes").prompt) >= 1
