@@ -19,7 +19,6 @@ from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, numbers, render
 from peftbench.scoring.summary import Summary
 
-
 Maker = Callable[..., Summary]
 
 

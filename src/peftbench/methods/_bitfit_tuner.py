@@ -71,7 +71,8 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``W x + b + d``."""
-        result: torch.Tensor = self.base_layer(x, *args, **kwargs)
+        base: Any = self.base_layer
+        result: torch.Tensor = base(x, *args, **kwargs)
         if self.disable_adapters or self.merged:
             return result
         for name in cast("list[str]", self.active_adapters):
