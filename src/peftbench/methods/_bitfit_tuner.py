@@ -67,12 +67,11 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         weight = self.base_layer.weight
         zeros = torch.zeros(self.out_features, device=weight.device)
         self.bitfit_bias[adapter_name] = nn.Parameter(zeros)
-        self.set_adapter([adapter_name], inference_mode=config.inference_mode)
+        BaseTunerLayer.set_adapter(self, [adapter_name], inference_mode=config.inference_mode)
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``W x + b + d``."""
-        base: Any = self.base_layer
-        result: torch.Tensor = base(x, *args, **kwargs)
+        result: torch.Tensor = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters or self.merged:
             return result
         for name in cast("list[str]", self.active_adapters):

@@ -70,16 +70,16 @@ def resolve(choice: ModelChoice) -> ModelSource:
 
 
 def _local(name: str, folder: Path) -> ModelSource:
-    files = {path.name for path in folder.iterdir()}
+    files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     if "config.json" not in files:
         raise ModelError(
             f"{folder} has no config.json; a model folder is what `save_pretrained` of "
             "transformers writes."
         )
-    _check_files(str(folder), files)
+    _check_files(str(folder), files.keys())
     stamp = tuple(
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted(folder.iterdir())
+        (name, path.stat().st_size, path.stat().st_mtime_ns)
+        for name, path in files.items()
         if path.suffix in _IDENTITY_SUFFIXES
     )
     identity = f"sha256:{_digest(folder, stamp)}"

@@ -39,7 +39,8 @@ def epoch_batches(
 def total_steps(training: Training, examples: int) -> int:
     """Optimiser steps of one run."""
     per_epoch = math.ceil(examples / training.batch_size)
-    return training.steps or max(1, math.ceil(training.epochs * per_epoch))
+    # Rounded first: 1.1 epochs of 50 batches are 55 steps, not 55.00000000000001.
+    return training.steps or max(1, math.ceil(round(training.epochs * per_epoch, 6)))
 
 
 def plan_batches(
