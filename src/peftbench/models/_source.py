@@ -153,7 +153,8 @@ def _explain_hub_error(error: Exception, name: str, revision: str | None) -> NoR
         RevisionNotFoundError,
     )
 
-    cause = error.__cause__
+    cause = error.__cause__ or error
+    timed_out = "Timeout" in type(cause).__name__  # of the client's HTTP library
     fetch = f"Fetch it where there is a network with `hf download {name}`"
     if isinstance(error, GatedRepoError):
         message = (
@@ -174,8 +175,7 @@ def _explain_hub_error(error: Exception, name: str, revision: str | None) -> NoR
             f"{name} is not in the local cache, and offline mode (HF_HUB_OFFLINE) keeps the "
             f"hub out of reach. {fetch}"
         )
-    elif isinstance(error, LocalEntryNotFoundError):
-        timed_out = "Timeout" in type(cause).__name__
+    elif isinstance(error, LocalEntryNotFoundError) or timed_out:
         why = "the hub did not answer in time" if timed_out else "the hub cannot be reached"
         message = f"{name} is not in the local cache, and {why} ({cause}). {fetch}"
     elif isinstance(error, EntryNotFoundError):
