@@ -11,16 +11,17 @@ Numbers = npt.NDArray[np.float64]
 
 
 def numbers(answers: Answers) -> tuple[Numbers, Numbers]:
-    """Predicted and gold numbers. An unreadable answer becomes the mean of the readable
-    ones: it tells nothing about its row, so it adds nothing to the covariance while its
-    gold value still adds to the spread that has to be explained."""
-    gold = np.array([float(target) for target in answers.targets])
-    read = np.array([np.nan if p is None else float(p) for p in answers.predicted])
-    # Far-off numbers would decide the correlation alone; the task's own range is kept.
-    low, high = gold.min(), gold.max()
-    read = np.clip(read, low - (high - low), high + (high - low))
+    """Predicted and gold numbers; NaN where an answer could not be read."""
+    read = [np.nan if p is None else float(p) for p in answers.predicted]
+    return np.array(read), np.array([float(target) for target in answers.targets])
+
+
+def filled(read: Numbers) -> Numbers:
+    """Every unreadable answer becomes the mean of the readable ones: it tells nothing about
+    its row, so it adds nothing to the covariance while its gold value still adds to the
+    spread that has to be explained."""
     known = ~np.isnan(read)
-    return np.where(known, read, read[known].mean() if known.any() else 0.0), gold
+    return np.where(known, read, read[known].mean() if known.any() else 0.0)
 
 
 def correlation(predicted: Numbers, gold: Numbers) -> float:
@@ -39,7 +40,11 @@ def score(answers: Answers) -> float:
     >>> score(Answers(predicted=["1", "1", None], targets=["2", "4", "6"]))
     0.0
     """
-    return correlation(*numbers(answers))
+    read, gold = numbers(answers)
+    # Far-off numbers would decide the correlation alone; the task's own range is kept.
+    low, high = gold.min(), gold.max()
+    read = np.clip(read, low - (high - low), high + (high - low))
+    return correlation(filled(read), gold)
 
 
 METRIC = Metric(score=score, unit="correlation", chance_is_zero=True)
