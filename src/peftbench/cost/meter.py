@@ -20,7 +20,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
 from torch.utils.weak import WeakIdKeyDictionary
 
 from peftbench.methods import Method
@@ -62,7 +66,7 @@ def measure(
         if parameters:
             optimizer = torch.optim.AdamW(parameters.values(), lr=1e-9)
             step = _stepper(adapted, inputs, optimizer)
-            memory = _peak_memory(adapted, step)
+            memory = _peak_memory(adapted, step, optimizer)
             step_flops = _flops(step)
             seconds = _timed(step, repeats)
         else:
@@ -90,6 +94,25 @@ def _interquartile_range(values: list[float]) -> float:
     return high - low
 
 
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward_flops(
+    grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any
+) -> int:
+    return int(sdpa_backward_flop_count(grad, query, key, value))
+
+
+#: PyTorch counts attention on a GPU, and misses the kernel that it uses on a CPU.
+_CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        _attention_backward_flops
+    ),
+}
+
+
 def _tokens(base: BaseModel, batch: int, length: int) -> torch.Tensor:
     """Fixed token ids; what they are does not matter to the cost."""
     generator = torch.Generator().manual_seed(0)
@@ -115,7 +138,7 @@ def _stepper(
 
 
 def _flops(work: Callable[[], Any]) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
         work()
     return int(counter.get_total_flops())
 
@@ -182,24 +205,29 @@ class _LiveBytes(TorchDispatchMode):
         return result
 
 
-def _peak_memory(adapted: nn.Module, step: Callable[[], None]) -> dict[str, int]:
+def _peak_memory(
+    adapted: nn.Module,
+    step: Callable[[], None],
+    optimizer: torch.optim.Optimizer | None = None,
+) -> dict[str, int]:
     """Bytes at the peak of a step. The first step makes the optimiser's state; the
     second is counted, with that state in place."""
     parameters = list(adapted.parameters())
     trained = sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
     frozen = sum(p.numel() * p.element_size() for p in parameters if not p.requires_grad)
     step()
+    states = optimizer.state.values() if optimizer else ()
+    state = [tensor for moments in states for tensor in moments.values()]
     with _LiveBytes() as live:
-        for tensor in [*parameters, *adapted.buffers()]:
+        for tensor in [*parameters, *adapted.buffers(), *state]:
             live.follow(tensor)
         step()
-    optimizer = 2 * trained  # AdamW's two moments, made by the first step
-    total = live.peak + optimizer
+    kept = sum(tensor.nbytes for tensor in state)  # AdamW's two moments, and step counts
     return {
-        "total": total,
+        "total": live.peak,
         "weights": frozen,
         "adapter": trained,
         "gradients": trained,
-        "optimizer": optimizer,
-        "activations": max(0, total - frozen - 2 * trained - optimizer),
+        "optimizer": kept,
+        "activations": max(0, live.peak - frozen - 2 * trained - kept),
     }
