@@ -1,0 +1,93 @@
+"""The meter reads the same twice, adds up, and leaves the base as it was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from peftbench import methods
+from peftbench.cost.meter import Measured, measure
+from peftbench.models import resolve
+from peftbench.models._load import BaseModel, load
+from peftbench.spec import ModelChoice
+
+LENGTH = 64
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return load(resolve(ModelChoice(name="tiny")))
+
+
+def read(base: BaseModel, name: str) -> Measured:
+    return measure(
+        base, methods.get(name)(), inference=(1, LENGTH), training=(2, LENGTH), repeats=2
+    )
+
+
+def linear_flops(base: BaseModel, tokens: int) -> int:
+    shapes = base.shapes
+    weights = sum(linear.d_in * linear.d_out for linear in shapes.linears)
+    return 2 * tokens * (weights + shapes.hidden_size * shapes.vocab_size)
+
+
+def attention_flops(base: BaseModel, tokens: int) -> int:
+    shapes = base.shapes
+    return 4 * tokens * tokens * shapes.num_heads * shapes.head_dim * shapes.num_layers
+
+
+def test_forward_flops_of_the_base_are_the_closed_form(base: BaseModel) -> None:
+    seen = read(base, "base")
+    assert seen.forward_flops == linear_flops(base, LENGTH) + attention_flops(base, LENGTH)
+
+
+def test_lora_adds_its_two_small_products_to_every_linear_layer(base: BaseModel) -> None:
+    extra = read(base, "lora").forward_flops - read(base, "base").forward_flops
+    rank = 8
+    assert extra == sum(
+        2 * LENGTH * rank * (linear.d_in + linear.d_out) for linear in base.shapes.linears
+    )
+
+
+@pytest.mark.parametrize("name", ["ia3", "ln-tuning", "bitfit", "full"])
+def test_method_without_products_adds_no_flops(base: BaseModel, name: str) -> None:
+    assert read(base, name).forward_flops == read(base, "base").forward_flops
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_memory_parts_add_up_and_the_reading_repeats(base: BaseModel, name: str) -> None:
+    weights = {k: v.clone() for k, v in base.model.state_dict().items()}
+    first, second = read(base, name), read(base, name)
+    memory = dict(first.memory)
+    total = memory.pop("total")
+    assert sum(memory.values()) == total
+    assert min(memory.values()) >= 0
+    assert first.memory == second.memory
+    assert first.forward_flops == second.forward_flops
+    assert first.training_step_flops == second.training_step_flops
+    assert first.stored_bytes == second.stored_bytes
+    assert memory["adapter"] == 4 * first.trainable_parameters
+    assert (first.step_seconds is None) == (name == "base")
+    for key, value in base.model.state_dict().items():
+        assert torch.equal(value, weights[key]), key
+
+
+def test_training_everything_takes_more_memory_than_training_little(
+    base: BaseModel,
+) -> None:
+    totals = {n: read(base, n).memory["total"] for n in ("base", "bitfit", "lora", "full")}
+    assert totals["base"] < totals["bitfit"] < totals["lora"] < totals["full"]
+
+
+def test_training_everything_costs_three_times_the_forward_pass(base: BaseModel) -> None:
+    """Backward through a matrix product is two more; attention's is two and a half."""
+    seen = read(base, "full")
+    linear, attention = linear_flops(base, 2 * LENGTH), 2 * attention_flops(base, LENGTH)
+    assert seen.training_step_flops == 3 * linear + attention + 5 * attention // 2
+
+
+def test_prefix_tokens_are_attended_to_and_that_is_counted(base: BaseModel) -> None:
+    extra = read(base, "prefix-tuning").forward_flops - read(base, "base").forward_flops
+    shapes, virtual = base.shapes, methods.get("prefix-tuning")().parameters()
+    heads = shapes.num_heads * shapes.head_dim * shapes.num_layers
+    assert extra >= 4 * LENGTH * virtual["num_virtual_tokens"] * heads
