@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import sys
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +22,14 @@ from peftbench.models._source import ModelSource
 from peftbench.spec import ModelChoice
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "tiny"
+
+
+def recipe(part: str) -> Any:
+    """A module of the recipe, which is not part of the package."""
+    root = str(RECIPE.parents[1])
+    if root not in sys.path:
+        sys.path.append(root)
+    return importlib.import_module(f"recipes.tiny.{part}")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +55,9 @@ def test_it_ships_whole_and_small(source: ModelSource) -> None:
 def test_card_says_what_the_run_measured(source: ModelSource, base: BaseModel) -> None:
     metrics = json.loads((RECIPE / "metrics.json").read_text())
     card = (Path(source.location) / "README.md").read_text()
+    assert recipe("card").text(metrics) == card, "run `python -m recipes.tiny.card`"
     assert f"{base.shapes.parameters:,} parameters" in card
-    assert metrics["parameters"] == base.shapes.parameters
+    assert metrics["parameters"] == base.shapes.parameters == 1_916_960
     assert f"{metrics['tokens_seen']:,} tokens" in card
     for seen in metrics["held_out"].values():
         for model in ("trained", "untrained", "unigram"):
@@ -82,3 +96,40 @@ def test_it_predicts_prose_and_code_far_better_than_an_untrained_copy(
         uniform = math.log(base.shapes.vocab_size)
         assert learnt < 0.7 * random, text
         assert learnt < 0.7 * uniform, text
+
+
+@pytest.mark.parametrize(("kind", "at_most"), [("topics", 30.0), ("stories", 3.0)])
+def test_perplexity_on_held_out_documents_is_far_below_that_of_simpler_models(
+    base: BaseModel, kind: str, at_most: float
+) -> None:
+    """The unigram model here knows the very text's own frequencies: none can do better."""
+    corpus, data, evaluate = recipe("corpus"), recipe("data"), recipe("evaluate")
+    found = {
+        "topics": _topics(corpus),
+        "stories": islice(corpus.stories("tiny 0"), 1000),
+    }[kind]
+    documents = [document for document in found if document.is_held_out]
+    assert documents
+    held_out = data.held(documents, base.tokenizer)
+    counts = np.bincount(
+        np.concatenate([tokens[1:] for tokens in held_out.documents]), minlength=1024
+    )
+    frequencies = np.maximum(counts, 1e-9) / counts.sum()
+    untrained = recipe("recipe").Recipe().untrained_model()
+    perplexity = {
+        name: held_out.figures(nats)["perplexity"]
+        for name, nats in {
+            "tiny": evaluate.model_nats(base.model, held_out, 512),
+            "untrained": evaluate.model_nats(untrained, held_out, 512),
+            "unigram": evaluate.unigram_nats(frequencies, held_out),
+        }.items()
+    }
+    assert perplexity["tiny"] < at_most
+    assert 4 * perplexity["tiny"] < perplexity["unigram"] < perplexity["untrained"]
+
+
+def _topics(corpus: Any) -> list[Any]:
+    """Help topics of this Python, as the corpus names them."""
+    from pydoc_data.topics import topics
+
+    return [corpus.Document("docs", f"topic {name}", text) for name, text in topics.items()]
