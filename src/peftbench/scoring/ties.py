@@ -32,8 +32,10 @@ def difference_p_value(first: RowScores, second: RowScores) -> float:
             parts.append((float(means.var(ddof=1)) / n, n - 1))
     squared_error = sum(part for part, _ in parts)
     mean = float(difference.mean())
+    if abs(mean) < 1e-12:  # equal but for rounding, which may well have no spread
+        return 1.0
     if squared_error <= 0:
-        return 1.0 if abs(mean) < 1e-12 else 0.0
+        return 0.0
     freedom = squared_error**2 / sum(part**2 / n for part, n in parts)
     return float(2 * t.sf(abs(mean) / math.sqrt(squared_error), freedom))
 
