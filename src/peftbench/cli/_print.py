@@ -11,8 +11,8 @@ from rich.text import Text
 
 from peftbench.report.table import Cell, Row, Table
 
-#: Blanks that the frame of a table puts beside every column.
-_GAP = 2
+#: What the frame of a table puts beside every column.
+_GAP = 3
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -22,7 +22,7 @@ def print_table(table: Table, console: Console) -> None:
     widths = [
         max([6, *(text[i].cell_len for text in texts)]) for i in range(len(table.columns))
     ]
-    for part in _parts(widths, console.width):
+    for part in _parts(widths, console.width - _GAP):
         drawn = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
         for i in part:
             column = table.columns[i]

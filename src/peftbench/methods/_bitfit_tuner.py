@@ -67,7 +67,9 @@ class BitFitLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         weight = self.base_layer.weight
         zeros = torch.zeros(self.out_features, device=weight.device)
         self.bitfit_bias[adapter_name] = nn.Parameter(zeros)
-        BaseTunerLayer.set_adapter(self, [adapter_name], inference_mode=config.inference_mode)
+        BaseTunerLayer.set_adapter(
+            self, [adapter_name], inference_mode=config.inference_mode
+        )
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``W x + b + d``."""
