@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import get_args
@@ -16,23 +16,22 @@ from typing import get_args
 import pytest
 
 from peftbench.errors import InvalidSpec
-from peftbench.report import Format, latex, numbers, render
+from peftbench.report import Format, latex, markdown, numbers, render
 from peftbench.scoring.summary import Summary
+from report.builder import HOSTILE, REASON, build
 
-Maker = Callable[..., Summary]
 
-
-class Texts(HTMLParser):
-    """The text of a page as a browser shows it, scripts and styles left out."""
+class Page(HTMLParser):
+    """What a browser would find in a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.texts: list[str] = []
+        self.words: list[str] = []
         self.tags: list[str] = []
         self._silent = False
         self.feed(page)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, _attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self._silent = tag in ("script", "style")
 
@@ -41,93 +40,194 @@ class Texts(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._silent:
-            self.texts.append(data)
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All that is shown, with single spaces."""
+        return " ".join("".join(self.words).split())
+
+
+def shown(summary: Summary, format_: Format) -> str:
+    """The report as it is read, page markup left out."""
+    text = render(summary, format_)
+    return Page(text).text if format_ == "html" else text
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a Markdown row."""
+    return re.split(r"(?<!\\)\|", line)[1:-1]
 
 
 @pytest.mark.parametrize("format_", ["html", "md", "latex"])
-def test_all_headline_numbers_stand_in_every_format(
-    usual: Summary, format_: Format
-) -> None:
-    text = render(usual, format_)
+def test_all_numbers_stand_in_every_format(usual: Summary, format_: Format) -> None:
+    text = shown(usual, format_)
+    escaped = latex.escape if format_ == "latex" else str
     for entry in usual.entries:
-        shown = numbers.interval(entry.interval)
-        shown = latex.escape(shown) if format_ == "latex" else shown
-        assert shown in text, (entry.method, entry.task)
+        assert escaped(numbers.interval(entry.interval)) in text, (entry.method, entry.task)
     for standing in usual.standings:
-        shown = numbers.points(standing.pscp)
-        assert (latex.escape(shown) if format_ == "latex" else shown) in text
+        assert escaped(numbers.points(standing.mean_score)) in text
+        assert escaped(numbers.points(standing.pscp)) in text
+        assert standing.cost
+        assert escaped(numbers.count(standing.cost.trainable_parameters)) in text
+        assert escaped(numbers.si(standing.cost.peak_memory.total, "B")) in text
 
 
 def test_csv_has_every_seed_and_metric_at_full_precision(usual: Summary) -> None:
     rows = list(csv.DictReader(io.StringIO(render(usual, "csv"))))
+    scored = [row for row in rows if row["status"] == "finished"]
     found = {
-        (r["method"], r["task"], r["seed"]): float(r["score"])
-        for r in rows
-        if r["is_headline"] == "True"
+        (row["method"], row["task"], row["seed"]): float(row["score"])
+        for row in scored
+        if row["is_headline"] == "True"
     }
     assert found == {
         (entry.method, entry.task, seed): score
         for entry in usual.entries
         for seed, score in entry.by_seed.items()
     }
-    assert {r["metric"] for r in rows} == {"accuracy", "format_error_rate"}
-    assert len(rows) == 2 * len(found)
+    assert {row["metric"] for row in scored} == {"accuracy", "format_error_rate"}
+    assert len(scored) == 2 * len(found)
 
 
-def test_json_is_the_summary(usual: Summary) -> None:
-    assert Summary.model_validate_json(render(usual, "json")) == usual
+def test_csv_has_a_row_for_a_run_without_a_score(usual: Summary) -> None:
+    rows = csv.DictReader(io.StringIO(render(usual, "csv")))
+    (lost,) = [row for row in rows if row["status"] != "finished"]
+    assert (lost["method"], lost["task"], lost["seed"]) == ("p-tuning", "stsb", "2")
+    assert (lost["score"], lost["status"], lost["reason"]) == ("", "diverged", REASON)
 
 
-@pytest.mark.parametrize("format_", ["html", "md", "latex"])
+def test_json_is_the_summary(usual: Summary, hostile: Summary) -> None:
+    for summary in (usual, hostile):
+        assert Summary.model_validate_json(render(summary, "json")) == summary
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
 def test_failure_is_shown_with_its_reason(usual: Summary, format_: Format) -> None:
-    text = render(usual, format_)
+    text = shown(usual, format_)
+    assert REASON in text
+    assert "diverged" in text
     assert "1 of 2 seeds" in text
-    if format_ != "latex":  # a paper's tables say it in a note
-        assert "The loss became NaN; lower the learning rate." in text
-        assert "diverged" in text
-    assert "p-tuning has no" in text
+    assert "p-tuning has no mean score or average rank" in text
+
+
+def test_latex_says_why_a_number_is_absent(usual: Summary) -> None:
+    text = render(usual, "latex")
+    assert "p-tuning has no mean score or average rank: stsb has 1 of 2 seeds." in text
+
+
+def test_markdown_table_reads_as_on_github(usual: Summary) -> None:
+    lines = render(usual, "md").splitlines()
+    start = lines.index("### Scores on tiny")
+    assert lines[start + 2 : start + 6] == [
+        "| Method | generated\\_mood (accuracy, generated) | sst2 (accuracy) "
+        "| stsb (accuracy) | Mean score | Average rank |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| lora | **90.9 ± 1.3** | **80.6 ± 5.1** | **70.3 ± 8.9** | 80.6 | 1.00 |",
+        "| full | 89.9 ± 1.3 † | 79.6 ± 5.1 † | 69.3 ± 8.9 † | 79.6 | 2.00 |",
+    ]
+
+
+def test_latex_table_is_set_with_booktabs(usual: Summary) -> None:
+    lines = render(usual, "latex").splitlines()
+    assert lines[0].startswith("% Needs \\usepackage{booktabs}")
+    start = lines.index(r"\toprule")
+    assert lines[start + 1 : start + 5] == [
+        r"Method & generated\_mood & sst2 & stsb & Mean score & Average rank \\",
+        r"\footnotesize  & \footnotesize accuracy, generated & \footnotesize accuracy & "
+        r"\footnotesize accuracy & \footnotesize  & \footnotesize  \\",
+        r"\midrule",
+        r"lora & \textbf{\boldmath 90.9 $\pm$ 1.3} & \textbf{\boldmath 80.6 $\pm$ 5.1} & "
+        r"\textbf{\boldmath 70.3 $\pm$ 8.9} & 80.6 & 1.00 \\",
+    ]
+    assert lines.count(r"\toprule") == 3, "scores, PSCP and costs"
+    assert r"\label{tab:results-0}" in lines
+
+
+def test_methods_come_best_first_and_the_incomplete_last(usual: Summary) -> None:
+    lines = [line for line in render(usual, "md").splitlines() if line.startswith("| ")]
+    methods = [cells(line)[0].strip() for line in lines[2:11]]
+    assert methods[:3] == ["lora", "full", "ia3"]
+    assert methods[-1] == "p-tuning"
 
 
 def test_hostile_text_is_text_on_the_page(hostile: Summary) -> None:
     page = render(hostile, "html")
-    parsed = Texts(page)
-    assert "alert(1)" not in re.sub(r"&lt;.*?&gt;", "", " ".join(parsed.tags))
-    assert parsed.tags.count("script") == 3  # the figures' data, plotly, the page's own
-    assert any(hostile.description in text for text in parsed.texts)
+    parsed = Page(page)
+    assert parsed.tags.count("script") == 3, "the figures' data, plotly and the page's own"
+    assert HOSTILE in parsed.text
     assert "<script>alert" not in page
+    data = re.search(
+        r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL
+    )
+    assert data
+    assert json.loads(data[1])
+    assert "<" not in data[1], "neither </script> nor <!-- can stand in it"
 
 
 def test_hostile_text_stays_in_its_markdown_cell(hostile: Summary) -> None:
     lines = render(hostile, "md").splitlines()
-    table = [line for line in lines if line.startswith("| ")]
-    widths = {}
-    for line in table:
-        cells = len(re.split(r"(?<!\\)\|", line))
-        widths.setdefault(cells, 0)
-        widths[cells] += 1
-    headline = [line for line in table if "90.0" in line]
-    assert headline
-    assert len({len(re.split(r"(?<!\\)\|", line)) for line in headline[:1]}) == 1
-    assert all("<script>" not in line for line in lines if not line.startswith("  "))
+    start = next(i for i, line in enumerate(lines) if line.startswith("### Scores on"))
+    table = [line for line in lines[start + 2 : start + 8] if line]
+    assert len(table) == 6, "header, rule, three methods, a baseline"
+    assert {len(cells(line)) for line in table} == {5}
+    assert markdown.escape("<b>&lt;|") == r"\<b\>\&lt;\|"
+    assert markdown.paragraph("1. no list") == r"1\. no list"
+
+
+def test_backticks_do_not_end_the_spec_in_markdown(usual: Summary) -> None:
+    spec = {"name": "a", "description": "```` fence"}
+    text = render(usual.model_copy(update={"spec": spec}), "md")
+    assert text.rstrip().endswith("`````")
+    assert "`````yaml" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        (r"a_b & 5% $x$ {y} \z #1", r"a\_b \& 5\% \$x\$ \{y\} \textbackslash{}z \#1"),
+        (
+            "~^<>|",
+            r"\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}",
+        ),
+        ("± – † µ →", r"$\pm$ \textendash{} $\dagger$ $\mu$ $\rightarrow$"),
+        ("[a] *", "{[}a] {*}"),
+        ("a--b", "a-{}-b"),
+        ("é λ 字", r"é $\lambda$ (U+5B57)"),
+    ],
+)
+def test_latex_escapes_what_it_would_read_as_a_command(text: str, escaped: str) -> None:
+    assert latex.escape(text) == escaped
 
 
 def test_hostile_text_in_latex_is_escaped(hostile: Summary) -> None:
-    assert latex.escape("a_b & 5% $x$ {y} \\z #1 ~^<>|") == (
-        r"a\_b \& 5\% \$x\$ \{y\} \textbackslash{}z \#1 \textasciitilde{}\textasciicircum{}"
-        r"\textless{}\textgreater{}\textbar{}"
+    text = render(hostile, "latex")
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert "$x$" not in body
+    assert r"\z" not in body
+    assert not re.search(r"(?<!\\)%(?!$)", body.replace("{!}{%", ""))
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex to compile LaTeX")
+@pytest.mark.parametrize("kind", ["usual", "hostile", "letters"])
+def test_latex_compiles(
+    kind: str, usual: Summary, hostile: Summary, tmp_path: Path
+) -> None:
+    letters = (
+        "".join(map(chr, (*range(0x20, 0x180), *range(0x391, 0x3CA)))) + "→≤≥≈∞…“”‘’字"
     )
-    assert "$x$" not in render(hostile, "latex")
-
-
-@pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="needs pdflatex to compile LaTeX"
-)
-@pytest.mark.parametrize("kind", ["usual", "hostile"])
-def test_latex_compiles(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    tables = render(request.getfixturevalue(kind), "latex")
+    summaries = {
+        "usual": usual,
+        "hostile": hostile,
+        "letters": build(
+            {letters: {"[t]": [0.5]}, "[m]": {"[t]": [0.4]}, "*": {"[t]": [0.1]}}
+        ),
+    }
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}"
-        "\\usepackage{graphicx}\\begin{document}\n" + tables + "\\end{document}\n",
+        "\\usepackage{graphicx}\\begin{document}\n"
+        + render(summaries[kind], "latex")
+        + "\\end{document}\n",
         "utf-8",
     )
     done = subprocess.run(
@@ -138,38 +238,14 @@ def test_latex_compiles(kind: str, request: pytest.FixtureRequest, tmp_path: Pat
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-2000:]
 
 
-def test_page_loads_nothing_from_elsewhere(usual: Summary) -> None:
-    page = render(usual, "html")
-    own = page[: page.index("<script")]
-    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', own)
-    assert "@import" not in own
-    assert "url(" not in own
-
-
-def test_report_without_costs_has_no_empty_places(maker: Maker) -> None:
-    summary = maker({"lora": {"sst2": [0.9]}, "ia3": {"sst2": [0.8]}}, costs=False)
-    page = render(summary, "html")
-    assert "PSCP" not in page[: page.index("<script")]
-    assert "parameters-0-0" not in page
-    for format_ in get_args(Format):
-        assert render(summary, format_)
-
-
-def test_report_of_nothing_but_failures(maker: Maker) -> None:
-    summary = maker({"lora": {"sst2": [None, None]}})
-    for format_ in get_args(Format):
-        assert render(summary, format_)
-    page = render(summary, "html")
-    assert "0 of 2 runs finished" in page
-    assert "1, 2" in page, "seeds with the same failure share a row"
-    assert 'class="canvas' not in page
-
-
-def test_lower_is_better_is_said_and_sorted_so(maker: Maker) -> None:
-    summary = maker({"a": {"t": [0.1]}, "b": {"t": [0.9]}}, lower=("t",))
-    page = render(summary, "html")
-    assert "accuracy ↓" in page
-    assert "↓: lower is better" in page
+@pytest.mark.parametrize("format_", get_args(Format))
+def test_no_format_shows_a_number_that_is_none(
+    usual: Summary, hostile: Summary, format_: Format
+) -> None:
+    for summary in (usual, hostile):
+        text = render(summary, format_)
+        own = text[: text.index("<script")] if format_ == "html" else text
+        assert not re.search(r"\b(NaN|nan|None|inf|Infinity)\b", own.replace(REASON, ""))
 
 
 def test_unknown_format_is_refused(usual: Summary) -> None:
@@ -178,6 +254,9 @@ def test_unknown_format_is_refused(usual: Summary) -> None:
 
 
 def test_importing_the_report_imports_no_torch() -> None:
-    code = "import peftbench.report.page, peftbench.cli._app, sys; print('torch' in sys.modules)"
+    code = (
+        "import peftbench.report.page, peftbench.report.latex, peftbench.report.long_form, "
+        "peftbench.report.markdown, sys; print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr

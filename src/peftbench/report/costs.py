@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from peftbench.report import numbers
 from peftbench.report.results import standings
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty
@@ -33,8 +35,8 @@ def has_costs(summary: Summary) -> bool:
 def pscp_table(summary: Summary, model: str) -> Table:
     """Mean score, the three factors with the costs behind them, and PSCP."""
     ordered = sorted(
-        standings(summary, model), key=lambda s: -1.0 if s.pscp is None else s.pscp
-    )[::-1]
+        standings(summary, model), key=lambda s: math.inf if s.pscp is None else -s.pscp
+    )
     return Table(
         name=f"pscp-{summary.models.index(model)}",
         title=f"PSCP on {model}",

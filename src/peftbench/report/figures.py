@@ -1,29 +1,24 @@
-"""Figures as plain Plotly JSON: data and layout, no colours of the page.
+"""Figures as plain Plotly JSON: data and layout, in the colours of the methods alone.
 
-Methods keep their colour and marker in every figure. The colours are those of Okabe and
-Ito (2008), which colour-blind people can tell apart, without yellow and black, which
-vanish on one of the two backgrounds.
+The page's script adds the colours of the page, light or dark, and places the names
+beside the points, which takes the size in pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from peftbench.report import numbers
+from peftbench.report import marks, numbers
 from peftbench.report.results import standings
+from peftbench.report.table import listed
 from peftbench.scoring.ranks import pareto_front
-from peftbench.scoring.summary import Entry, Standing, Summary, TaskInfo
+from peftbench.scoring.summary import Entry, Interval, Standing, Summary, TaskInfo
 from peftbench.store.record import Cost
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F")
-SYMBOLS = (
-    "circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down",
-    "pentagon", "star", "hexagon", "triangle-left", "bowtie", "hourglass",
-)  # fmt: skip
-#: Neighbours on the cost axis have their names on different sides.
-_LABEL_SIDES = ("top center", "bottom center", "middle right", "middle left")
+_GREY = "#808080"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,40 +31,59 @@ class Figure:
     caption: str
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    """Names to be placed beside points, the most important first."""
+    height_rem: float = 20.0
 
     def as_json(self) -> dict[str, Any]:
-        """What `Plotly.newPlot` takes."""
-        return {"name": self.name, "data": self.data, "layout": self.layout}
+        """What the page's script draws."""
+        return {
+            "name": self.name,
+            "data": self.data,
+            "layout": self.layout,
+            "labels": self.labels,
+        }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _CostAxis:
     name: str
+    what: str
+    """As words in a sentence."""
     title: str
     unit: str
     value: Callable[[Cost], float]
-    is_logarithmic: bool
+    is_logarithmic: bool = False
 
 
 _COST_AXES = (
     _CostAxis(
-        "parameters", "Trainable parameters", "", lambda c: c.trainable_parameters, True
+        name="parameters",
+        what="trainable parameters",
+        title="trainable parameters (logarithmic)",
+        unit="",
+        value=lambda cost: cost.trainable_parameters,
+        is_logarithmic=True,
     ),
     _CostAxis(
-        "memory",
-        "Peak memory of a training step",
-        "B",
-        lambda c: c.peak_memory.total,
-        False,
+        name="memory",
+        what="peak memory",
+        title="peak memory of a training step (bytes)",
+        unit="B",
+        value=lambda cost: cost.peak_memory.total,
     ),
     _CostAxis(
-        "flops", "FLOPs per token, forward", "", lambda c: c.forward_flops_per_token, False
+        name="flops",
+        what="FLOPs",
+        title="FLOPs of a forward pass, per token",
+        unit="",
+        value=lambda cost: cost.forward_flops_per_token,
     ),
 )
 
 
 def trade_offs(summary: Summary, model: str) -> list[Figure]:
-    """Mean score against each cost, with the Pareto front."""
+    """Mean score against each cost, with the Pareto front; two methods or more."""
     rated = [s for s in standings(summary, model) if s.cost and s.mean_score is not None]
     if len(rated) < 2:
         return []
@@ -80,13 +94,13 @@ def task_bars(summary: Summary, model: str) -> list[Figure]:
     """For each task the methods' scores with intervals, and a point for every seed."""
     figures = []
     for place, task in enumerate(summary.tasks):
-        found = [
-            entry
+        scored = [
+            (entry, entry.interval)
             for method in summary.methods
             if (entry := summary.entry(model, method.label, task.name)) and entry.interval
         ]
-        if found:
-            figures.append(_bars(summary, model, place, task, found))
+        if scored:
+            figures.append(_bars(summary, model, place, scored))
     return figures
 
 
@@ -99,23 +113,40 @@ def learning_curves(summary: Summary, model: str) -> list[Figure]:
             figures.append(
                 Figure(
                     name=_name(summary, "curves", model, place),
-                    title=f"Learning curves on {task.name}",
-                    caption=f"Validation score ({task.metric}) after each number of optimiser "
-                    "steps, one line for every run. Click a name to hide it, twice to see it "
-                    "alone. The state with the best validation score is the one that is "
-                    "tested.",
+                    title=task.name,
+                    caption=f"Validation {task.metric} × 100 ({task.better} is better) after "
+                    "so many optimiser steps. One line for every run"
+                    f"{'; seeds differ in their dashes' if len(summary.seeds) > 1 else ''}.",
                     data=lines,
                     layout={
                         "xaxis": {
                             "title": {"text": "optimiser steps"},
                             "rangemode": "tozero",
+                            "nticks": 6,
                         },
-                        "yaxis": {"title": {"text": f"validation {task.metric} × 100"}},
-                        "showlegend": True,
+                        "yaxis": {"title": {"text": f"{plain(short(task.metric))} × 100"}},
+                        "showlegend": False,
                     },
                 )
             )
     return figures
+
+
+def plain(text: str) -> str:
+    """Plotly reads a few HTML tags in text; a label's are meant as they stand."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def short(text: str, length: int = 22) -> str:
+    """Both ends of a long text, for places where it must not push the plot aside.
+
+    >>> short("lora"), short("a-very-long-label-of-rank-64", 12)
+    ('lora', 'a-very…nk-64')
+    """
+    if len(text) <= length:
+        return text
+    head = length // 2
+    return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
 
 
 def _trade_off(
@@ -127,196 +158,254 @@ def _trade_off(
         if s.cost and s.mean_score is not None
     }
     front = pareto_front(points)
+    # A logarithmic axis has no zero: what costs nothing is a line across the plot.
     free = [m for m, (cost, _) in points.items() if axis.is_logarithmic and cost <= 0]
     drawn = {m: point for m, point in points.items() if m not in free}
     corners = [points[m] for m in front if m in drawn]
-    data: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "Pareto front",
-            "x": [cost for cost, _ in corners],
-            "y": [score for _, score in corners],
-            "line": {"shape": "hv", "dash": "dot", "color": "#7F7F7F", "width": 1.5},
-            "hoverinfo": "skip",
-        }
-    ]
-    data += [
-        {
-            "type": "scatter",
-            "mode": "markers+text",
-            "name": method,
-            "x": [cost],
-            "y": [score],
-            "text": [method],
-            "textposition": _LABEL_SIDES[place % len(_LABEL_SIDES)],
-            "cliponaxis": False,
-            "marker": {**_marker(summary, method), "size": 11},
-            "hovertemplate": f"{_plain(method)}<br>{numbers.points(score)}, "
-            f"{numbers.si(cost, axis.unit)}<extra></extra>",
-            "showlegend": False,
-        }
-        for place, (method, (cost, score)) in enumerate(
-            sorted(drawn.items(), key=lambda item: item[1])
-        )
-    ]
-    shapes, notes = [], []
-    for method in free:
-        level = points[method][1]
-        shapes.append(_line({"yref": "y", "y0": level, "y1": level, "x0": 0, "x1": 1,
-                             "xref": "paper"}))  # fmt: skip
-        notes.append(
-            {"xref": "paper", "x": 0, "y": level, "text": f"{_plain(method)} (trains nothing)",
-             "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
-        )  # fmt: skip
+    scale: Callable[[float], float] = math.log10 if axis.is_logarithmic else float
+    places = [scale(cost) for cost, _ in drawn.values()]
     return Figure(
         name=_name(summary, axis.name, model),
-        title=f"Score against {axis.title[0].lower()}{axis.title[1:]}".replace(
-            "fLOPs", "FLOPs"
-        ),
-        caption=f"Up and left is better. On the Pareto front (dotted): {', '.join(front)}; "
-        "no other method is both better and cheaper in this cost.",
-        data=data,
+        title=f"Score against {axis.what}",
+        caption=f"Up and left is better. On the Pareto front (dotted): {listed(front)}; "
+        "no other method is better without costing more of this.",
+        data=[
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [cost for cost, _ in corners],
+                "y": [score for _, score in corners],
+                "line": {"shape": "hv", "dash": "dot", "color": _GREY, "width": 1.5},
+                "hoverinfo": "skip",
+            },
+            *(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "x": [cost],
+                    "y": [score],
+                    "cliponaxis": False,
+                    "marker": {**_marker(summary, method), "size": 11},
+                    "hoverinfo": "text",
+                    "hovertext": f"{plain(method)}: {numbers.points(score)}, "
+                    f"{numbers.si(cost, axis.unit).strip()}",
+                }
+                for method, (cost, score) in drawn.items()
+            ),
+        ],
         layout={
             "xaxis": {
                 "title": {"text": axis.title},
                 "ticksuffix": axis.unit,
-                **({"type": "log", "dtick": 1} if axis.is_logarithmic else {}),
                 "exponentformat": "SI",
+                "nticks": 6,
+                **({"range": padded(places, 0.12)} if places else {}),
+                **(_log_axis(places) if axis.is_logarithmic else {}),
             },
-            "yaxis": {"title": {"text": "mean score"}},
-            "shapes": shapes,
-            "annotations": notes,
+            "yaxis": {
+                "title": {"text": "mean score"},
+                "range": padded((score for _, score in points.values()), 0.12),
+            },
+            "shapes": [
+                _dashed(xref="paper", x0=0, x1=1, y0=points[m][1], y1=points[m][1])
+                for m in free
+            ],
+            "annotations": [
+                {
+                    "xref": "paper",
+                    "x": 1,
+                    "xanchor": "right",
+                    "y": points[m][1],
+                    "yanchor": "bottom",
+                    "showarrow": False,
+                    "text": f"{plain(short(m))}, trains nothing",
+                }
+                for m in free
+            ],
             "showlegend": False,
         },
+        labels=[
+            {"text": plain(short(m)), "x": scale(points[m][0]), "y": points[m][1]}
+            for m in sorted(drawn, key=lambda m: (m not in front, -points[m][1]))
+        ],
     )
 
 
 def _bars(
-    summary: Summary, model: str, place: int, task: TaskInfo, entries: list[Entry]
+    summary: Summary, model: str, place: int, scored: list[tuple[Entry, Interval]]
 ) -> Figure:
+    task = summary.tasks[place]
     sign = 1 if task.better == "higher" else -1
-    ordered = sorted(entries, key=lambda e: sign * (e.interval.mean if e.interval else 0.0))
-    names = [_plain(entry.method) for entry in ordered]
-    means = [100 * e.interval.mean for e in ordered if e.interval]
-    halves = [100 * (e.interval.half_width or 0.0) for e in ordered if e.interval]
+    scored = sorted(scored, key=lambda pair: sign * pair[1].mean)  # drawn from below
     seeds = [
-        (_plain(entry.method), 100 * score, seed)
-        for entry in ordered
-        for seed, score in entry.by_seed.items()
+        (height, entry.method, seed, 100 * score)
+        for height, (entry, _) in enumerate(scored)
+        if len(entry.by_seed) > 1
+        for seed, score in sorted(entry.by_seed.items())
     ]
-    data = [
+    data: list[dict[str, Any]] = [
         {
             "type": "bar",
             "orientation": "h",
-            "y": names,
-            "x": means,
+            "y": list(range(len(scored))),
+            "x": [100 * interval.mean for _, interval in scored],
             "marker": {
-                "color": [_colour(summary, e.method) for e in ordered],
-                "opacity": 0.75,
+                "color": [_marker(summary, entry.method)["color"] for entry, _ in scored],
+                "opacity": 0.8,
             },
-            "error_x": {"type": "data", "array": halves, "thickness": 1.5, "width": 4},
-            "hovertemplate": "%{y}: %{x:.1f} ± %{error_x.array:.1f}<extra></extra>",
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "y": [name for name, _, _ in seeds],
-            "x": [score for _, score, _ in seeds],
-            "customdata": [seed for _, _, seed in seeds],
-            "marker": {"symbol": "line-ns-open", "size": 12, "line": {"width": 1.5}},
-            "meta": "ink",
-            "hovertemplate": "%{y}, seed %{customdata}: %{x:.1f}<extra></extra>",
-        },
+            "error_x": {
+                "type": "data",
+                "array": [100 * (interval.half_width or 0.0) for _, interval in scored],
+                "thickness": 1.25,
+                "width": 0,
+            },
+            "hoverinfo": "text",
+            "hovertext": [
+                f"{plain(entry.method)}: {numbers.interval(interval)}"
+                for entry, interval in scored
+            ],
+            "textposition": "none",
+        }
     ]
-    shapes = [
-        _line(
+    if seeds:
+        data.append(
             {
-                "xref": "x",
-                "x0": 100 * b.value,
-                "x1": 100 * b.value,
-                "yref": "paper",
-                "y0": 0,
-                "y1": 1,
+                "type": "scatter",
+                "mode": "markers",
+                "y": [height for height, *_ in seeds],
+                "x": [score for *_, score in seeds],
+                "marker": {"symbol": "circle", "size": 6, "line": {"width": 1.25}},
+                "meta": "seeds",
+                "hoverinfo": "text",
+                "hovertext": [
+                    f"{plain(method)}, seed {plain(seed)}: {numbers.points(score)}"
+                    for _, method, seed, score in seeds
+                ],
             }
         )
-        for b in task.baselines
-    ]
-    baseline = "".join(
-        f" Dashed: {b.name}, {numbers.score(b.value)}." for b in task.baselines
-    )
-    low, high = _range(means, [score for _, score, _ in seeds], task)
     return Figure(
         name=_name(summary, "bars", model, place),
-        title=f"{task.name}{' (generated)' if task.is_generated else ''}",
-        caption=f"{task.metric} × 100, {task.better} is better: mean over seeds with its 95 % "
-        f"interval, cut at the edge where it is wider; a tick for every seed.{baseline}",
+        title=task.name,
+        caption=_bars_caption(task, scored, has_seeds=bool(seeds)),
         data=data,
         layout={
-            "xaxis": {"title": {"text": f"{task.metric} × 100"}, "range": [low, high]},
-            "yaxis": {"automargin": True},
-            "shapes": shapes,
+            "xaxis": {
+                "title": {"text": f"{plain(short(task.metric))} × 100"},
+                "range": bar_range(scored, task),
+                "nticks": 6,
+            },
+            "yaxis": {
+                "automargin": True,
+                "tickvals": list(range(len(scored))),
+                "ticktext": [plain(short(entry.method)) for entry, _ in scored],
+                "showgrid": False,
+                "range": [-0.6, len(scored) - 0.4],
+            },
+            "shapes": [
+                _dashed(yref="paper", y0=0, y1=1, x0=100 * b.value, x1=100 * b.value)
+                for b in task.baselines
+            ],
             "showlegend": False,
             "bargap": 0.35,
         },
+        height_rem=6.0 + 1.7 * len(scored),
     )
 
 
-def _range(means: list[float], seeds: list[float], task: TaskInfo) -> tuple[float, float]:
-    """All points and the baselines, with some room; two seeds' intervals are far wider."""
-    values = [*means, *seeds, *(100 * baseline.value for baseline in task.baselines), 0.0]
-    low, high = min(values), max(values)
-    room = 0.15 * (high - low or 1.0)
-    return (low - room if low < 0 else 0.0, high + room)
+def _bars_caption(
+    task: TaskInfo, scored: list[tuple[Entry, Interval]], *, has_seeds: bool
+) -> str:
+    """What bars, lines, points and dashes stand for, and only those that are there."""
+    parts = [f"{task.metric} × 100, {task.better} is better"]
+    if any(interval.half_width is not None for _, interval in scored):
+        edge = bar_range(scored, task)
+        is_cut = any(
+            not edge[0] <= 100 * end <= edge[1]
+            for _, interval in scored
+            for end in (interval.low, interval.high)
+            if end is not None
+        )
+        parts.append("bar: mean over seeds; line: its 95 % interval")
+        parts[-1] += ", cut at the edge" if is_cut else ""
+    if has_seeds:
+        parts.append("points: single seeds")
+    parts += [f"dashed: {b.name}, {numbers.score(b.value)}" for b in task.baselines]
+    partial = [entry.method for entry, _ in scored if not entry.complete]
+    if partial:
+        parts.append(f"not all seeds: {listed(partial)}")
+    generated = " Generated by peftbench." if task.is_generated else ""
+    return f"{'; '.join(parts)}.{generated}"
+
+
+def bar_range(scored: list[tuple[Entry, Interval]], task: TaskInfo) -> tuple[float, float]:
+    """Zero and all points, and as much of the intervals as leaves the bars readable.
+
+    The intervals of two seeds can be many times as wide as all there is to see.
+    """
+    seen = [100 * score for entry, _ in scored for score in entry.by_seed.values()]
+    seen += [100 * baseline.value for baseline in task.baselines]
+    low, high = min(0.0, *seen), max(0.0, *seen)
+    room = 0.25 * (high - low or 1.0)
+    ends = [
+        100 * end
+        for _, interval in scored
+        for end in (interval.low, interval.high)
+        if end is not None
+    ]
+    right = min(max([high, *ends]), high + room) + 0.03 * (high - low or 1.0)
+    return (max(min([low, *ends]), low - room) if low < 0 else 0.0, right)
 
 
 def _curve_lines(summary: Summary, model: str, task: TaskInfo) -> Iterator[dict[str, Any]]:
-    named: set[str] = set()
+    seeds = [str(seed) for seed in summary.seeds]
     for curve in summary.curves:
         if (curve.model, curve.task) != (model, task.name):
             continue
+        marker = _marker(summary, curve.method)
+        dash = marks.dash(seeds.index(curve.seed) if curve.seed in seeds else 0)
         yield {
             "type": "scatter",
             "mode": "lines+markers",
-            "name": _plain(curve.method),
-            "legendgroup": curve.method,
-            "showlegend": curve.method not in named,
+            "meta": {"method": curve.method},
             "x": [look.step for look in curve.validations],
             "y": [100 * look.score for look in curve.validations],
-            "customdata": [round(look.train_loss, 4) for look in curve.validations],
-            "line": {"color": _colour(summary, curve.method), "width": 1.5},
-            "marker": {**_marker(summary, curve.method), "size": 7},
-            "hovertemplate": f"{_plain(curve.method)}, seed {_plain(curve.seed)}, step "
-            "%{x}: %{y:.1f}, training loss %{customdata}<extra></extra>",
+            "line": {"color": marker["color"], "width": 1.5, "dash": dash},
+            "marker": {**marker, "size": 7},
+            "hoverinfo": "text",
+            "hovertext": [
+                f"{plain(curve.method)}, seed {plain(curve.seed)}, step {look.step:,}: "
+                f"{numbers.score(look.score)}, training loss {look.train_loss:.3g}"
+                for look in curve.validations
+            ],
         }
-        named.add(curve.method)
+
+
+def padded(values: Iterable[float], share: float) -> tuple[float, float]:
+    """The range of some values with room at both ends.
+
+    >>> padded([10, 20], 0.1), padded([3], 0.1)
+    ((9.0, 21.0), (2.9, 3.1))
+    """
+    found = list(values)
+    low, high = min(found), max(found)
+    room = share * (high - low or 1.0)
+    return (low - room, high + room)
+
+
+def _log_axis(places: list[float]) -> dict[str, Any]:
+    """A tick for each power of ten where there are enough of them."""
+    is_long = bool(places) and max(places) - min(places) > 1.5
+    return {"type": "log", **({"dtick": 1} if is_long else {})}
 
 
 def _name(summary: Summary, kind: str, model: str, task: int = 0) -> str:
     return f"{kind}-{summary.models.index(model)}-{task}"
 
 
-def _place(summary: Summary, method: str) -> int:
-    return [known.label for known in summary.methods].index(method)
-
-
-def _colour(summary: Summary, method: str) -> str:
-    return COLOURS[_place(summary, method) % len(COLOURS)]
-
-
 def _marker(summary: Summary, method: str) -> dict[str, Any]:
-    place = _place(summary, method)
-    return {"color": COLOURS[place % len(COLOURS)], "symbol": SYMBOLS[place % len(SYMBOLS)]}
+    mark = marks.mark([known.label for known in summary.methods].index(method))
+    return {"color": mark.colour, "symbol": mark.symbol}
 
 
-def _line(where: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "line": {"dash": "dash", "color": "#7F7F7F", "width": 1},
-        **where,
-    }
-
-
-def _plain(text: str) -> str:
-    """Plotly reads a few HTML tags in text; a label's are meant as they stand."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _dashed(**where: Any) -> dict[str, Any]:
+    return {"type": "line", "line": {"dash": "dash", "color": _GREY, "width": 1}, **where}

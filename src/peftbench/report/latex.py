@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from peftbench.report import costs, results
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
-_ESCAPES = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
-        "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-        "|": r"\textbar{}", '"': r"\textquotedbl{}",
-        "±": r"$\pm$", "×": r"$\times$", "−": r"$-$", "–": "--", "†": r"$\dagger$",
-        "µ": r"$\mu$", "↓": r"$\downarrow$", "½": r"$\frac{1}{2}$", "“": "``", "”": "''",
-        "·": r"$\cdot$", "…": r"\dots{}",
-    }
-)  # fmt: skip
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta",
+    "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu",
+    "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "ς": "varsigma",
+    "τ": "tau", "υ": "upsilon", "φ": "varphi", "χ": "chi", "ψ": "psi", "ω": "omega",
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi",
+    "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
+    "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "[": "{[}", "*": "{*}",  # a line break before them would take them for its own
+    "±": r"$\pm$", "×": r"$\times$", "−": r"$-$", "–": r"\textendash{}", "—": r"\textemdash{}",
+    "†": r"$\dagger$", "µ": r"$\mu$", "½": r"$\frac{1}{2}$", "“": "``", "”": "''",
+    "‘": "`", "’": "'", "·": r"$\cdot$", "…": r"\dots{}", "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$", "→": r"$\rightarrow$", "←": r"$\leftarrow$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "≈": r"$\approx$", "∞": r"$\infty$",
+    **{letter: rf"$\{name}$" for letter, name in _GREEK.items()},
+}  # fmt: skip
+#: Accented letters that pdfLaTeX has no glyph for under T1.
+_WITHOUT_GLYPH = frozenset("ĦħĸĿŀŉŦŧſ")
 
 
 def to_latex(summary: Summary) -> str:
@@ -38,12 +51,25 @@ def to_latex(summary: Summary) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it stands; other letters than these pass as UTF-8.
+    """Text that LaTeX sets as it stands.
 
-    >>> print(escape("50 % of a_b"))
-    50 \\% of a\\_b
+    Accented letters pass as UTF-8. What pdfLaTeX cannot set under T1, an emoji or a
+    Chinese letter, becomes its code point: nothing is dropped without a trace.
+
+    >>> print(escape("50 % of a_b"), escape("é–字"))
+    50 \\% of a\\_b é\\textendash{}(U+5B57)
     """
-    return " ".join(text.split()).translate(_ESCAPES)
+    whole = "".join(map(_letter, " ".join(text.split())))
+    return re.sub(r"-(?=-)", "-{}", whole)  # two hyphens of a label are no dash
+
+
+def _letter(letter: str) -> str:
+    if letter in _ESCAPES:
+        return _ESCAPES[letter]
+    accented = "À" <= letter <= "ž" and letter.isalpha() and letter not in _WITHOUT_GLYPH
+    if accented or " " <= letter <= "}":
+        return letter
+    return f"(U+{ord(letter):04X})"
 
 
 def _table(table: Table) -> Iterator[str]:

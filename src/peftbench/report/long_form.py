@@ -8,11 +8,35 @@ import io
 from peftbench.scoring.summarise import ROW_FIELDS, to_rows
 from peftbench.scoring.summary import Summary
 
+FIELDS = (*ROW_FIELDS, "status", "reason")
+
 
 def to_csv(summary: Summary) -> str:
-    """RFC 4180 text; numbers at full precision."""
+    """Numbers at full precision; a run without a score has a row that says why.
+
+    Text stands as it is: a label that begins with ``=`` is a formula to a spreadsheet
+    that opens the file without being told that its columns are text.
+    """
     out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, ROW_FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(to_rows(summary))
+    for row in to_rows(summary):
+        writer.writerow(row | {"status": "finished", "reason": ""})
+    metric = {task.name: task.metric for task in summary.tasks}
+    for trouble in summary.troubles:
+        writer.writerow(
+            {
+                "benchmark": summary.name,
+                "protocol": summary.protocol,
+                "model": trouble.model,
+                "method": trouble.method,
+                "task": trouble.task,
+                "seed": trouble.seed,
+                "metric": metric[trouble.task],
+                "is_headline": True,
+                "score": "",
+                "status": trouble.status,
+                "reason": trouble.reason,
+            }
+        )
     return out.getvalue()

@@ -9,7 +9,9 @@ from peftbench.report import costs, results, setup, words
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+#: What would open a list, or turn the line before into a heading.
+_OPENS_BLOCK = re.compile(r"^(\d*)([-+=.)])")
 
 
 def to_markdown(summary: Summary) -> str:
@@ -26,16 +28,25 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
+def paragraph(text: str) -> str:
+    """Text that starts a line.
+
+    >>> print(paragraph("- no list"))
+    \\- no list
+    """
+    return _OPENS_BLOCK.sub(r"\1\\\2", escape(text))
+
+
 def _lines(summary: Summary) -> Iterator[str]:
     yield f"# {escape(summary.name)}"
     yield ""
     if summary.description:
-        yield from (escape(summary.description), "")
+        yield from (paragraph(summary.description), "")
     yield from (escape(words.what_was_run(summary)), "")
     yield from (f"- {escape(sentence)}" for sentence in words.how_sure(summary))
     for model in summary.models:
         yield from ("", f"## Results on {escape(model)}", "")
-        yield escape(" ".join(words.verdict(summary, model)))
+        yield paragraph(" ".join(words.verdict(summary, model)))
         yield from _table(results.headline_table(summary, model))
         if any(standing.cost for standing in results.standings(summary, model)):
             yield from _table(costs.pscp_table(summary, model))
@@ -48,7 +59,9 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield from ("", "### Provenance", "")
         for term, value in setup.machine_facts(manifest):
             yield f"- {escape(term)}: {escape(value)}"
-    yield from ("", "### Spec", "", "````yaml", setup.spec_yaml(summary).rstrip(), "````")
+    spec = setup.spec_yaml(summary).rstrip()
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", spec)), default=0))
+    yield from ("", "### Spec", "", f"{fence}yaml", spec, fence)
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -61,9 +74,9 @@ def _table(table: Table) -> Iterator[str]:
     yield _row("---:" if column.is_number else "---" for column in table.columns)
     for row in (*table.rows, *table.baselines):
         yield _row(_texts(row))
-    yield from ("", escape(table.caption))
+    yield from ("", paragraph(table.caption))
     for note in table.notes:
-        yield from ("", escape(note))
+        yield from ("", paragraph(note))
 
 
 def _texts(row: Row) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One self-contained page: opens from disk, loads nothing, works without its script."""
+"""One self-contained page: opens from disk, loads nothing, says all in its tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from peftbench.report import costs, figures, numbers, results, setup, words
+from peftbench.report import costs, figures, marks, results, setup, words
 from peftbench.scoring.summary import Summary
 
 
@@ -18,38 +18,37 @@ def to_html(summary: Summary) -> str:
     """The page as text; every word from outside is escaped."""
     sections = [_model_section(summary, model) for model in summary.models]
     drawn = [
-        f for section in sections for group in section["plots"] for f in group["figures"]
+        figure.as_json()
+        for section in sections
+        for group in section["plots"]
+        for figure in group["figures"]
     ]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            summary=summary,
-            numbers=numbers,
-            style=Markup(_text("page.css")),
-            script=Markup(_text("page.js")),
-            plotly=Markup(_plotly()) if drawn else "",
-            figures=Markup(_json([figure.as_json() for figure in drawn])),
-            what_was_run=words.what_was_run(summary),
-            how_sure=words.how_sure(summary),
-            sections=sections,
-            troubles=setup.trouble_table(summary) if summary.troubles else None,
-            methods=setup.method_table(summary),
-            tasks=setup.task_table(summary),
-            machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
-            spec=setup.spec_yaml(summary),
-        )
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        summary=summary,
+        style=Markup(_text("page.css")),
+        script=Markup(_text("page.js")),
+        plotly=Markup(_plotly()) if drawn else "",
+        figures=Markup(_json(drawn)),
+        what_was_run=words.what_was_run(summary),
+        how_sure=words.how_sure(summary),
+        sections=sections,
+        troubles=setup.trouble_table(summary) if summary.troubles else None,
+        methods=setup.method_table(summary),
+        tasks=setup.task_table(summary),
+        machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
+        spec=setup.spec_yaml(summary),
     )
 
 
 def _model_section(summary: Summary, model: str) -> dict[str, Any]:
-    """What is shown of one base model."""
+    """What is shown of one base model; what has nothing to show is left out."""
     has_costs = any(s.cost for s in results.standings(summary, model))
-    plots = [
+    plots = (
         ("Score against cost", figures.trade_offs(summary, model)),
         ("Scores by task", figures.task_bars(summary, model)),
         ("Learning curves", figures.learning_curves(summary, model)),
-    ]
+    )
     return {
         "model": model,
         "anchor": f"model-{summary.models.index(model)}",
@@ -57,8 +56,26 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
         "headline": results.headline_table(summary, model),
         "pscp": costs.pscp_table(summary, model) if has_costs else None,
         "costs": costs.cost_table(summary, model) if has_costs else None,
-        "plots": [{"title": title, "figures": found} for title, found in plots if found],
+        "plots": [
+            {
+                "title": title,
+                "figures": found,
+                "key": _key(summary, found) if title == "Learning curves" else [],
+            }
+            for title, found in plots
+            if found
+        ],
     }
+
+
+def _key(summary: Summary, found: list[figures.Figure]) -> list[tuple[str, marks.Mark]]:
+    """The methods that the lines of these figures belong to, with their marks."""
+    shown = {line["meta"]["method"] for figure in found for line in figure.data}
+    return [
+        (method.label, marks.mark(place))
+        for place, method in enumerate(summary.methods)
+        if method.label in shown
+    ]
 
 
 def _json(value: object) -> str:
@@ -67,7 +84,9 @@ def _json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+@lru_cache
 def _plotly() -> str:
+    """The whole library: the Python package brings no smaller bundle."""
     from plotly.offline import get_plotlyjs
 
     source: str = get_plotlyjs()

@@ -26,7 +26,7 @@ def headline_table(summary: Summary, model: str) -> Table:
         caption=headline_caption(summary),
         columns=(
             Column(title="Method", is_number=False, sorts_first="ascending"),
-            *(_task_column(task) for task in summary.tasks),
+            *(_task_column(summary, model, task) for task in summary.tasks),
             Column(title="Mean score"),
             Column(
                 title="Average rank",
@@ -107,7 +107,7 @@ def seeds_finished(summary: Summary, entry: Entry) -> str:
     return f"{len(entry.by_seed)} of {counted(len(summary.seeds), 'seed')}"
 
 
-def _task_column(task: TaskInfo) -> Column:
+def _task_column(summary: Summary, model: str, task: TaskInfo) -> Column:
     lower = task.better == "lower"
     notes = [
         task.metric + (" ↓" if lower else ""),
@@ -116,6 +116,11 @@ def _task_column(task: TaskInfo) -> Column:
     return Column(
         title=task.name,
         note=", ".join(filter(None, notes)),
+        is_interval=any(
+            entry.interval is not None and entry.interval.half_width is not None
+            for entry in summary.entries
+            if (entry.model, entry.task) == (model, task.name)
+        ),
         sorts_first="ascending" if lower else "descending",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peftbench.report import numbers
-from peftbench.report.table import Cell, Column, Row, Table, counted
+from peftbench.report.table import Cell, Column, Row, Table, counted, empty
 from peftbench.scoring.summary import Summary
 from peftbench.store.record import Manifest
 
@@ -36,17 +36,17 @@ def method_table(summary: Summary) -> Table:
         name="methods",
         title="Methods",
         caption="Methods with all their settings.",
-        columns=_text_columns(
-            "Label", "Method", "Settings", "Learning rate", "Family", "Paper"
+        columns=(
+            *_text_columns("Label", "Method", "Settings"),
+            Column(title="Learning rate", sorts_first="ascending"),
+            *_text_columns("Family", "Paper"),
         ),
         rows=tuple(
             _text_row(
                 method.label,
                 method.name,
                 _settings(method.parameters),
-                numbers.NOTHING
-                if method.learning_rate is None
-                else f"{method.learning_rate:g}",
+                _learning_rate(method.learning_rate),
                 method.family,
                 method.paper,
             )
@@ -62,8 +62,10 @@ def task_table(summary: Summary) -> Table:
         title="Tasks",
         caption="Tasks with their headline metric. A baseline gives one answer to every "
         "prompt; it is the same for all methods.",
-        columns=_text_columns(
-            "Task", "Description", "Headline metric", "Better", "Test examples", "Baselines"
+        columns=(
+            *_text_columns("Task", "Description", "Headline metric", "Better"),
+            Column(title="Test examples"),
+            *_text_columns("Baselines"),
         ),
         rows=tuple(
             _text_row(
@@ -71,7 +73,7 @@ def task_table(summary: Summary) -> Table:
                 task.description,
                 f"{task.metric} ({task.unit})" if task.unit else task.metric,
                 task.better,
-                numbers.count(task.test_examples),
+                Cell(text=numbers.count(task.test_examples), value=task.test_examples),
                 "; ".join(
                     f"{baseline.name} “{baseline.answer}”: {numbers.score(baseline.value)}"
                     for baseline in task.baselines
@@ -118,8 +120,13 @@ def _text_columns(*titles: str) -> tuple[Column, ...]:
     )
 
 
-def _text_row(header: str, *texts: str) -> Row:
-    return Row(header=header, cells=tuple(Cell(text=text) for text in texts))
+def _text_row(header: str, *texts: str | Cell) -> Row:
+    cells = (Cell(text=text) if isinstance(text, str) else text for text in texts)
+    return Row(header=header, cells=tuple(cells))
+
+
+def _learning_rate(value: float | None) -> Cell:
+    return empty() if value is None else Cell(text=f"{value:g}", value=value)
 
 
 def _settings(parameters: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ class Column:
     title: str
     note: str = ""
     is_number: bool = True
+    is_interval: bool = False
+    """Some of its numbers have a ±, which are set in line."""
     sorts_first: Literal["ascending", "descending"] = "descending"
     """Where the first click on its header sorts to: the best on top."""
     is_sorted: bool = False
