@@ -138,6 +138,20 @@ def test_page_does_not_scroll_sideways(
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_plots_follow_the_width_of_the_window(
+    browser: Any, usual: Summary, tmp_path: Path
+) -> None:
+    show(browser, usual, tmp_path, 1280)
+    metrics = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    wait(
+        browser,
+        "return figures.every(f => document.querySelector(`#${f.name} .main-svg`)"
+        "?.getBoundingClientRect().width < 380)",
+    )
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+
+
 def test_first_column_stays_in_sight(browser: Any, usual: Summary, tmp_path: Path) -> None:
     show(browser, usual, tmp_path, 400)
     moved = browser.execute_script(

@@ -168,7 +168,8 @@ def _trade_off(
         name=_name(summary, axis.name, model),
         title=f"Score against {axis.what}",
         caption=f"Up and left is better. On the Pareto front (dotted): {listed(front)}; "
-        "no other method is better without costing more of this.",
+        "no other method is better without costing more of this. A point without a name "
+        "shows it when hovered.",
         data=[
             {
                 "type": "scatter",

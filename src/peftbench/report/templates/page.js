@@ -81,6 +81,8 @@ function draw(figure) {
 
 // Names go where they cover no point and no other name: near if there is room, else further
 // away with a thin line to the point. A name that fits nowhere shows when the point is hovered.
+const CROWD = 15; // many long lines to points are worse than a name that is missing
+
 function placed(labels, { xaxis, yaxis, width, font }) {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `${font.size - 1}px ${FONT}`;
@@ -90,10 +92,11 @@ function placed(labels, { xaxis, yaxis, width, font }) {
   const apart = (a, b) => Math.abs(a.x - b.x) * 2 >= a.w + b.w || Math.abs(a.y - b.y) * 2 >= a.h + b.h;
   const inside = (a) => a.x - a.w / 2 >= xaxis._offset - 4 && a.x + a.w / 2 <= width - 2
     && a.y - a.h / 2 >= 0 && a.y + a.h / 2 <= bottom;
+  const reach = labels.length > CROWD ? [0, 10, 22] : [0, 10, 22, 36, 52];
   const notes = [];
   labels.forEach(({ text, x, y }, index) => {
     const [w, h] = [pen.measureText(text).width + 4, font.size + 3];
-    for (const far of [0, 10, 22, 36, 52]) {
+    for (const far of reach) {
       const spot = [[0, -1], [1, 0], [-1, 0], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]]
         .map(([right, down]) => ({
           dx: right * (w / 2 + 9 + far), dy: down * (h / 2 + (right ? far : 7 + far)),
