@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,25 @@ def test_memory_forecast_is_near_what_the_meter_measures() -> None:
         seen = measure(base, method, inference=(1, 8), training=(4, 128), repeats=2)
         said = predict.peak_memory_bytes(base.shapes, method, tokens=4 * 128)
         assert 0.5 < said / seen.memory["total"] < 2, name
+
+
+def test_epochs_decide_nothing_where_steps_are_given() -> None:
+    one = make_plan(from_mapping(spec(training={"steps": 5})))
+    other = make_plan(from_mapping(spec(training={"steps": 5, "epochs": 1})))
+    assert [p.cell.id for p in one.cells] == [p.cell.id for p in other.cells]
+
+
+def test_two_revisions_of_one_model_have_names_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from peftbench.engine import plan as planning
+    from peftbench.models import resolve
+    from peftbench.spec import ModelChoice
+
+    tiny = resolve(ModelChoice(name="tiny"))
+    monkeypatch.setattr(
+        planning, "resolve", lambda choice: replace(tiny, identity=choice.revision)
+    )
+    models = [{"name": "a/b", "revision": "one"}, {"name": "a/b", "revision": "two"}]
+    plan = make_plan(from_mapping(spec(models=models)))
+    assert {p.model for p in plan.cells} == {"a/b@one", "a/b@two"}

@@ -217,5 +217,13 @@ def test_any_text_is_a_benchmark_or_a_clear_error(
 def test_any_override_is_taken_or_a_clear_error(field: str, value: str) -> None:
     raw: dict[str, Any] = yaml.safe_load(SPEC)
     with suppress(InvalidSpec):
-        override(raw, f"{field}={value}")
-        assert field.partition(".")[0] in raw
+        assignment = f"{field}={value}"
+        override(raw, assignment)
+        assert assignment.partition("=")[0].partition(".")[0] in raw
+
+
+def test_repeated_key_is_refused_with_its_line(tmp_path: Path) -> None:
+    spec = tmp_path / "twice.yaml"
+    spec.write_text("models: [tiny]\nseeds: [1]\nseeds: [2]\n")
+    with pytest.raises(InvalidSpec, match=r"'seeds' stands there twice[\s\S]*line 3"):
+        read_benchmark(spec)

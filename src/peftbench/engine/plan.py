@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     planned = [
         PlannedCell(
             _cell(benchmark, model, source, choice, method, task, data[task], seed),
-            model.name,
+            _shown(model, benchmark.models),
             choice.label,
         )
         for model, source in sources
@@ -82,6 +82,13 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         if method.trains or seed == benchmark.seeds[0]
     ]
     return Plan(benchmark, tuple(planned), {s.identity: s for _, s in sources}, data_dir)
+
+
+def _shown(model: ModelChoice, models: Sequence[ModelChoice]) -> str:
+    """What tables call a model: its name, with the revision where it is there twice."""
+    if sum(other.name == model.name for other in models) == 1:
+        return model.name
+    return f"{model.name}@{model.revision or 'newest'}"
 
 
 def _cell(
@@ -96,6 +103,8 @@ def _cell(
 ) -> Cell:
     said = benchmark.training.model_dump(exclude_unset=True)
     training = choice.training.over(method.training, said)
+    if training.steps is not None:  # `epochs` then decides nothing
+        training = training.model_copy(update={"epochs": Training().epochs})
     return Cell(
         model=CellModel(
             name=model.name,

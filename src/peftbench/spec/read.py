@@ -18,6 +18,23 @@ from peftbench.spec.benchmark import Benchmark
 _SUITES = resources.files("peftbench") / "suites"
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key stands once: a second one would silently win."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Any, Any]:
+        """As in the base class; raises `yaml.YAMLError` for a repeated key."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands there twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key.value, str) else repr(key))
+        return super().construct_mapping(node, deep)
+
+
 def suite_names() -> tuple[str, ...]:
     """The benchmarks that ship with the package."""
     names = (Path(entry.name) for entry in _SUITES.iterdir())
@@ -63,7 +80,7 @@ def from_mapping(raw: Mapping[str, Any], origin: str = "the spec") -> Benchmark:
 def _parse(text: str) -> Any:
     """The value that YAML text stands for; raises nothing but `yaml.YAMLError`."""
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _OnceLoader)
     except (ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
         raise yaml.YAMLError(str(error)) from error
 

@@ -201,7 +201,9 @@ class Run:
 
     def _gradients_within_memory(self, rows: Sequence[Encoded]) -> float:
         """Halve the micro-batch until the step fits; its gradients stay the same."""
+        on_gpu = torch.cuda.is_available()
         random_state = torch.get_rng_state()
+        random_state_cuda = torch.cuda.get_rng_state() if on_gpu else None
         while True:
             try:
                 return self.gradients(rows, self.progress.micro_batch_size)
@@ -216,5 +218,6 @@ class Run:
             self.progress.micro_batch_size = size
             self.optimizer.zero_grad(set_to_none=True)
             torch.set_rng_state(random_state)
-            if torch.cuda.is_available():
+            if random_state_cuda is not None:
+                torch.cuda.set_rng_state(random_state_cuda)
                 torch.cuda.empty_cache()
