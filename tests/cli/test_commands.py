@@ -56,6 +56,8 @@ def test_run_shows_progress_table_and_report(done: tuple[Path, str]) -> None:
     assert "Scores on tiny" in said
     assert "small lora" in said
     assert "Report: store/report.html" in said
+    logs = [file.read_text() for file in (folder / "store" / "logs").iterdir()]
+    assert sum(text.count(" finished") for text in logs) == 3
     page = (folder / "store" / "report.html").read_text("utf-8")
     assert "small lora" in page
     assert "PSCP" in page

@@ -192,6 +192,9 @@ class Bench:
             thread.join()
 
     def _tell(self, what: str, cell: Cell, detail: Any = None) -> None:
+        if what != "step":
+            reason = getattr(detail, "error", None)
+            log.info("%s %s%s", cell.short_id, what, f": {reason}" if reason else "")
         if self.messages is not None:
             self.messages.put((what, cell.id, detail))
 
@@ -211,6 +214,7 @@ def main(job: Job, cell_ids: Sequence[str], messages: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     _end_with_parent()
+    _log_to(job.store / "logs")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import torch
@@ -226,6 +230,19 @@ def main(job: Job, cell_ids: Sequence[str], messages: Any) -> None:
         messages.put(("broken", "", str(error)))
     finally:
         store.close()
+
+
+def _log_to(folder: Path) -> None:
+    """Keep what this process does, and what goes wrong, in a file of its own."""
+    from peftbench.engine.manifest import host
+
+    folder.mkdir(exist_ok=True)
+    logging.basicConfig(
+        filename=folder / f"{host()}-{os.getpid()}.log",
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    log.setLevel(logging.INFO)
 
 
 def _end_with_parent() -> None:
