@@ -105,7 +105,11 @@ def test_page_draws_every_figure_quietly_and_asks_nobody(
         for message in sent
         if message["method"] == "Network.requestWillBeSent"
     }
-    own = ("data:", "chrome:", "chrome-untrusted:")  # the browser's first tab is such a page
+    own = (
+        "data:",
+        "chrome:",
+        "chrome-untrusted:",
+    )  # the browser's first tab is such a page
     assert {url for url in asked if not url.startswith(own)} == {
         (tmp_path / "report.html").as_uri()
     }
