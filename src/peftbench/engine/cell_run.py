@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from peftbench.evaluation.predict import Output, Predictor, label_bound
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell, Training
+from peftbench.spec.cell import canonical_json
 from peftbench.store import (
     PREDICTIONS,
     Baseline,
@@ -171,6 +172,9 @@ class CellRun:
             predicted=[output.answer for output in outputs],
             targets=[example.target for example in examples],
             labels=self.data.task.labels,
+            groups=[example.group for example in examples],
+            references=[example.references for example in examples],
+            extras=[example.extra for example in examples],
         )
 
     def _score(
@@ -203,7 +207,7 @@ class CellRun:
             status="finished",
             manifest=self.manifest(),
             scores=self._scores(outputs, answers, rows),
-            baselines=self._baselines(train, test),
+            baselines=self._baselines(train, answers),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
             else (),
@@ -277,6 +281,9 @@ class CellRun:
                     score=value,
                     likelihood_answer=output.likelihood_answer,
                     label_log_likelihoods=output.label_log_likelihoods,
+                    group=example.group,
+                    references=example.references,
+                    extra=canonical_json(dict(example.extra)),
                 )
                 for i, (output, example, value) in enumerate(
                     zip(outputs, test, rows, strict=True)
@@ -298,26 +305,20 @@ class CellRun:
             for name in names
         ]
         if task.labels:
-            likely = metrics.Answers(
-                predicted=[output.likelihood_answer for output in outputs],
-                targets=answers.targets,
-                labels=task.labels,
-            )
+            likely = replace(answers, predicted=[o.likelihood_answer for o in outputs])
             score = _score_of("accuracy", likely, None)
             scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
         return tuple(scores)
 
     def _baselines(
-        self, train: Sequence[Example], test: Sequence[Example]
+        self, train: Sequence[Example], answers: metrics.Answers
     ) -> tuple[Baseline, ...]:
         task = self.data.task
         answer = constant_answer(
             [example.target for example in train],
             is_number=self.headline.chance_is_zero and not task.labels,
         )
-        value = constant_score(
-            self.headline, answer, [example.target for example in test], task.labels
-        )
+        value = constant_score(self.headline, answer, answers)
         name = "majority class" if task.labels else "constant"
         return (Baseline(name=name, answer=answer, value=value),)
 

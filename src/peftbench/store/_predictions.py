@@ -24,6 +24,9 @@ class Prediction:
     score: float | None  # this row's part of the headline metric (jackknife)
     likelihood_answer: str | None  # the most likely label
     label_log_likelihoods: tuple[float, ...] | None  # nats, in the task's label order
+    group: str | None = None  # these three as in `tasks.Example`
+    references: tuple[str, ...] = ()
+    extra: str = "{}"  # JSON
 
 
 def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
@@ -42,6 +45,9 @@ def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
             ("score", pa.float64()),
             ("likelihood_answer", pa.string()),
             ("label_log_likelihoods", pa.list_(pa.float64())),
+            ("group", pa.string()),
+            ("references", pa.list_(pa.string())),
+            ("extra", pa.string()),
         ]
     )
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)

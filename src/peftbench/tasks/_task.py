@@ -20,12 +20,16 @@ class Example:
     The model reads `prompt`, a blank (or the chat template's turn), and must write
     `completion` followed by the end token. `target` is what a parsed answer is
     compared with. Rows of one `group` never stand in different splits.
+    `references` are all right answers where there are several; `target` is one of them.
+    `extra` is what a metric needs beyond that, such as a program's tests, as JSON values.
     """
 
     prompt: str
     completion: str
     target: str
     group: str | None = None
+    references: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

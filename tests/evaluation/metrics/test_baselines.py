@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peftbench.evaluation import metrics
+from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
 
 
@@ -33,10 +34,12 @@ def test_the_constant_answer_to_numbers_is_their_mean() -> None:
 )
 def test_the_score_of_always_answering_yes(metric: str, expected: float) -> None:
     targets = ["yes", "yes", "no", "yes"]
-    found = constant_score(metrics.get(metric), "yes", targets, ("no", "yes"))
+    answers = Answers(predicted=[None] * 4, targets=targets, labels=("no", "yes"))
+    found = constant_score(metrics.get(metric), "yes", answers)
     assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", ["pearson", "spearman"])
 def test_a_constant_number_correlates_with_nothing(metric: str) -> None:
-    assert constant_score(metrics.get(metric), "2.5", ["1", "2", "4.5"], ()) == 0.0
+    answers = Answers(predicted=["1", "2", "3"], targets=["1", "2", "4.5"])
+    assert constant_score(metrics.get(metric), "2.5", answers) == 0.0

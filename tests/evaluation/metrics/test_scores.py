@@ -271,7 +271,7 @@ def test_a_metric_says_what_it_measures_and_which_way_is_better(name: str) -> No
 def test_answers_without_rows_or_of_other_length_are_refused() -> None:
     with pytest.raises(ValueError, match="over no examples"):
         Answers(predicted=[], targets=[])
-    with pytest.raises(ValueError, match="1 answers for 2 targets"):
+    with pytest.raises(ValueError, match="1 predicted for 2 targets"):
         Answers(predicted=["a"], targets=["a", "b"])
 
 

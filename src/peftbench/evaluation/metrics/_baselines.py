@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from peftbench.evaluation.metrics._metric import Answers, Metric
 
@@ -17,10 +18,6 @@ def constant_answer(train_targets: Sequence[str], *, is_number: bool) -> str:
     return min(counts, key=lambda target: (-counts[target], target))
 
 
-def constant_score(
-    metric: Metric, answer: str, targets: Sequence[str], labels: tuple[str, ...]
-) -> float:
-    """Score of giving `answer` to every row."""
-    return metric.score(
-        Answers(predicted=[answer] * len(targets), targets=targets, labels=labels)
-    )
+def constant_score(metric: Metric, answer: str, answers: Answers) -> float:
+    """Score of giving `answer` to every row of `answers`."""
+    return metric.score(replace(answers, predicted=[answer] * len(answers)))

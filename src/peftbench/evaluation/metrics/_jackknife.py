@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from peftbench.evaluation.metrics._metric import Answers, Metric
 
@@ -14,8 +13,8 @@ def pseudo_values(metric: Metric, answers: Answers) -> list[float]:
     """``n * score - (n - 1) * score without row i`` for every row i.
 
     Their mean estimates the score, their spread its error. For a mean over rows they
-    are the rows' own scores. Rows with equal answer and target have equal pseudo-values,
-    so that each distinct pair is left out only once.
+    are the rows' own scores. Rows that are equal in all that the metric reads have equal
+    pseudo-values, so that each distinct one is left out only once.
     """
     if metric.per_row is not None:
         return metric.per_row(answers)
@@ -23,17 +22,14 @@ def pseudo_values(metric: Metric, answers: Answers) -> list[float]:
     if n == 1:
         return [metric.score(answers)]
     whole = metric.score(answers)
-    pairs = list(zip(answers.predicted, answers.targets, strict=True))
-    found: dict[tuple[str | None, str], float] = {}
-    for i, pair in enumerate(pairs):
-        if pair not in found:
-            rest = replace(
-                answers,
-                predicted=[*answers.predicted[:i], *answers.predicted[i + 1 :]],
-                targets=[*answers.targets[:i], *answers.targets[i + 1 :]],
-            )
-            found[pair] = n * whole - (n - 1) * metric.score(rest)
-    return [found[pair] for pair in pairs]
+    read = ("predicted", "targets", *metric.needs)
+    rows = list(map(repr, zip(*(getattr(answers, name) for name in read), strict=True)))
+    found: dict[str, float] = {}
+    for i, row in enumerate(rows):
+        if row not in found:
+            rest = answers.take([*range(i), *range(i + 1, n)])
+            found[row] = n * whole - (n - 1) * metric.score(rest)
+    return [found[row] for row in rows]
 
 
 def standard_error(values: Sequence[float]) -> float | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,23 +14,45 @@ class Answers:
     """The parsed answers to a test set, row by row, beside their targets.
 
     `predicted` holds None where the output could not be read as an answer.
-    `labels` is the task's closed label set, or () where answers are free.
+    `labels` is the task's closed label set, or () where answers are free. The last three,
+    row by row too, are `Example.group`, `.references` and `.extra`; () where no metric of
+    the task asks for them.
     """
 
     predicted: Sequence[str | None]
     targets: Sequence[str]
     labels: tuple[str, ...] = ()
+    groups: Sequence[str | None] = ()
+    references: Sequence[tuple[str, ...]] = ()
+    extras: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        if len(self.predicted) != len(self.targets):
-            raise ValueError(
-                f"{len(self.predicted)} answers for {len(self.targets)} targets."
-            )
+        for name in ("predicted", "groups", "references", "extras"):
+            values = getattr(self, name)
+            if (values or name == "predicted") and len(values) != len(self.targets):
+                raise ValueError(
+                    f"{len(values)} {name} for {len(self.targets)} targets; give one a row."
+                )
         if not self.targets:
             raise ValueError("A score over no examples is undefined.")
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """These rows alone, in this order."""
+
+        def chosen(values: Sequence[T]) -> list[T]:
+            return [values[i] for i in rows] if values else []
+
+        return replace(
+            self,
+            predicted=chosen(self.predicted),
+            targets=chosen(self.targets),
+            groups=chosen(self.groups),
+            references=chosen(self.references),
+            extras=chosen(self.extras),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +69,5 @@ class Metric:
     chance_is_zero: bool = False  # a constant answer scores 0 (correlations)
     #: Score of each row alone where the score is their mean; otherwise None.
     per_row: Callable[[Answers], list[float]] | None = None
+    #: Columns of `Answers` that it reads beside answers, targets and labels.
+    needs: tuple[Literal["groups", "references", "extras"], ...] = ()
