@@ -75,17 +75,6 @@ def test_lists_and_tuples_name_the_same_method() -> None:
     assert lora(dropout=0).parameters() == lora().parameters()
 
 
-@pytest.mark.parametrize("name", methods.names())
-def test_every_method_states_its_facts(name: str) -> None:
-    method = methods.get(name)
-    assert method.__doc__
-    for fact in ("family", "paper", "defaults_from", "identity_at_start", "mergeable"):
-        assert getattr(method, fact) is not None
-    assert bool(method.training) == method.trains, (
-        "a training method says its learning rate"
-    )
-
-
 def test_listing_methods_imports_no_torch() -> None:
     program = (
         "import sys; from peftbench import methods;"

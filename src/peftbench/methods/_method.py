@@ -34,11 +34,18 @@ class Method(ABC):
     """
 
     family: ClassVar[Family]
+    placement: ClassVar[str]  # where it acts: "linear layers of the blocks"
     paper: ClassVar[str]  # authors, year and identifier
     defaults_from: ClassVar[str]  # where the defaults of the fields come from
     identity_at_start: ClassVar[bool]  # untrained, it computes what the base computes
     mergeable: ClassVar[bool]  # it can be folded into the base's weights
+    #: The setting that a budget turns, a whole number; None: the method has one size only.
+    budget_knob: ClassVar[str | None]
     trains: ClassVar[bool] = True  # False: nothing is trained
+    #: Its gradients come through the base's layers, whose activations must then be kept.
+    needs_backward_through_base: ClassVar[bool] = True
+    #: Model types that it cannot adapt, each with the reason.
+    unsupported: ClassVar[Mapping[str, str]] = {}
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's
     #: learning rate. What the spec says outright goes before.
     training: ClassVar[Mapping[str, Any]] = {}

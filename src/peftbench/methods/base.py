@@ -26,11 +26,14 @@ class Base(Method):
     """
 
     family: ClassVar[Family] = "baseline"
+    placement: ClassVar[str] = "nowhere"
     paper: ClassVar[str] = "Brown et al., 2020, arXiv:2005.14165"
     defaults_from: ClassVar[str] = "no settings"
     identity_at_start: ClassVar[bool] = True
     mergeable: ClassVar[bool] = True  # there is nothing to fold in
+    budget_knob: ClassVar[str | None] = None  # there is nothing to turn
     trains: ClassVar[bool] = False
+    needs_backward_through_base: ClassVar[bool] = False
 
     def trainable_parameters(self, shapes: Shapes) -> int:  # noqa: ARG002
         """None."""

@@ -34,10 +34,12 @@ class Bitfit(PeftMethod):
     target_modules: str | tuple[str, ...] = ALL_LINEAR
 
     family: ClassVar[Family] = "selective"
+    placement: ClassVar[str] = "biases of the linear layers of the blocks"
     paper: ClassVar[str] = "Ben Zaken et al., 2021, arXiv:2106.10199"
     defaults_from: ClassVar[str] = "Ben Zaken et al.: the biases of all linear layers"
     identity_at_start: ClassVar[bool] = True  # because b is zero
     mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = None  # one vector per layer
     #: The upper end of the range searched by Ben Zaken et al., 1e-4 to 1e-3.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 

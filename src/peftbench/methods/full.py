@@ -30,10 +30,12 @@ class Full(Method):
     """
 
     family: ClassVar[Family] = "baseline"
+    placement: ClassVar[str] = "every weight"
     paper: ClassVar[str] = "Howard and Ruder, 2018, arXiv:1801.06146"
     defaults_from: ClassVar[str] = "no settings"
     identity_at_start: ClassVar[bool] = True
     mergeable: ClassVar[bool] = True  # it is the weights
+    budget_knob: ClassVar[str | None] = None  # all or nothing
     #: huggingface/peft, method_comparison/MetaMathQA, full-finetuning on Llama-3.2-3B.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-5}
 

@@ -31,6 +31,7 @@ class Ia3(PeftMethod):
     feedforward_modules: tuple[str, ...] = ("down_proj",)
 
     family: ClassVar[Family] = "adapter"
+    placement: ClassVar[str] = "keys, values and the inner activation of the MLP"
     paper: ClassVar[str] = "Liu et al., 2022, arXiv:2205.05638"
     defaults_from: ClassVar[str] = (
         "Liu et al.: keys, values and the inner activation of the MLP; the names are those of "
@@ -38,6 +39,7 @@ class Ia3(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = True  # because l is one
     mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = None  # one vector per layer
     #: Liu et al., section 3.5, there with Adafactor.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
 

@@ -32,6 +32,7 @@ class LnTuning(PeftMethod):
     """
 
     family: ClassVar[Family] = "selective"
+    placement: ClassVar[str] = "normalisation layers"
     paper: ClassVar[str] = "Zhao et al., 2023, arXiv:2312.11420"
     defaults_from: ClassVar[str] = (
         "no settings; every normalisation layer, the final one included, as peft does for "
@@ -39,6 +40,7 @@ class LnTuning(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = True  # because the copies start as they are
     mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = None  # one vector per layer
     #: Ours, that of `bitfit`: both train vectors as wide as the model.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 

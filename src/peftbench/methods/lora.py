@@ -31,6 +31,7 @@ class Lora(PeftMethod):
     target_modules: str | tuple[str, ...] = ALL_LINEAR
 
     family: ClassVar[Family] = "reparameterised"
+    placement: ClassVar[str] = "linear layers of the blocks"
     paper: ClassVar[str] = "Hu et al., 2021, arXiv:2106.09685"
     defaults_from: ClassVar[str] = (
         "rank and alpha: Hu et al., RoBERTa large; all linear layers: Dettmers et al., 2023, "
@@ -38,6 +39,7 @@ class Lora(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = True  # because B is zero
     mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = "rank"
     #: Hu et al. on GPT-2 and GPT-3, and Dettmers et al. on Llama 7B and 13B.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
 

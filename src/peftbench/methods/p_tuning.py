@@ -35,12 +35,14 @@ class PTuning(PeftMethod):
     encoder_hidden_size: int = 128
 
     family: ClassVar[Family] = "soft prompt"
+    placement: ClassVar[str] = "before the input's embeddings"
     paper: ClassVar[str] = "Liu et al., 2021, arXiv:2103.10385"
     defaults_from: ClassVar[str] = (
         "the P-tuning guide of huggingface/peft; Liu et al. use an LSTM"
     )
     identity_at_start: ClassVar[bool] = False  # the virtual tokens are attended to
     mergeable: ClassVar[bool] = False
+    budget_knob: ClassVar[str | None] = "encoder_hidden_size"
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 
     def __post_init__(self) -> None:

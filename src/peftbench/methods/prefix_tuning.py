@@ -35,6 +35,7 @@ class PrefixTuning(PeftMethod):
     projection_size: int | None = 512
 
     family: ClassVar[Family] = "soft prompt"
+    placement: ClassVar[str] = "before the keys and values of every layer"
     paper: ClassVar[str] = "Li and Liang, 2021, arXiv:2101.00190"
     defaults_from: ClassVar[str] = (
         "projection of 512: Li and Liang, table-to-text; 32 tokens: Belanec et al., 2025, "
@@ -42,6 +43,7 @@ class PrefixTuning(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = False  # the prefix is attended to
     mergeable: ClassVar[bool] = False
+    budget_knob: ClassVar[str | None] = "projection_size"
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ class PromptTuning(PeftMethod):
     num_virtual_tokens: int = 100
 
     family: ClassVar[Family] = "soft prompt"
+    placement: ClassVar[str] = "before the input's embeddings"
     paper: ClassVar[str] = "Lester et al., 2021, arXiv:2104.08691"
     defaults_from: ClassVar[str] = (
         "Lester et al.: 100 tokens, sampled vocabulary; drawn here from the whole vocabulary, "
@@ -37,6 +38,7 @@ class PromptTuning(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = False  # the virtual tokens are attended to
     mergeable: ClassVar[bool] = False
+    budget_knob: ClassVar[str | None] = "num_virtual_tokens"
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-2}
 
     def __post_init__(self) -> None:

@@ -52,6 +52,10 @@ class Shapes:
         """Width of the keys (and of the values) of one layer."""
         return self.num_kv_heads * self.head_dim
 
+    def called(self, leaf: str) -> tuple[Linear, ...]:
+        """The linear layers whose name ends in `leaf`, such as "v_proj"."""
+        return tuple(linear for linear in self.linears if linear.leaf == leaf)
+
     @classmethod
     def of(cls, model: PreTrainedModel) -> Shapes:
         """Read the shapes off `model`, which may be on the meta device."""
