@@ -29,7 +29,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("ia3", {"target_modules": "all-linear"}, "list of different layer names"),
     (
         "ia3",
-        {"target_modules": ["k_proj"]},
+        {"target_modules": ["k_proj"], "feedforward_modules": ["down_proj"]},
         "down_proj is among feedforward_modules and not",
     ),
     ("prompt-tuning", {"num_virtual_tokens": 0}, "try 10 to 100"),

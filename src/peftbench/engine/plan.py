@@ -69,6 +69,8 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
             metrics.get(metric)
     data = {task: data_identity(task, data_dir=data_dir) for task in benchmark.tasks}
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
+    for model, source in sources:
+        _check_supported(model, source, built)
     planned = [
         PlannedCell(
             _cell(benchmark, model, source, choice, method, task, data[task], seed),
@@ -82,6 +84,24 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         if method.trains or seed == benchmark.seeds[0]
     ]
     return Plan(benchmark, tuple(planned), {s.identity: s for _, s in sources}, data_dir)
+
+
+def _check_supported(
+    model: ModelChoice, source: ModelSource, built: Sequence[tuple[MethodChoice, Method]]
+) -> None:
+    """Refuse methods that say that they cannot adapt this type of model."""
+    model_type = str(source.config.get("model_type"))
+    refused = {
+        choice.label: method.unsupported[model_type]
+        for choice, method in built
+        if model_type in method.unsupported
+    }
+    if refused:
+        reasons = "".join(f"\n  {label}: {reason}" for label, reason in refused.items())
+        raise InvalidSpec(
+            f"{', '.join(refused)} cannot adapt a {model_type} model, which {model.name} is; "
+            f"leave them out for it:{reasons}"
+        )
 
 
 def _shown(model: ModelChoice, models: Sequence[ModelChoice]) -> str:

@@ -199,6 +199,7 @@ def _without_known_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         for message in (
             ".*is_gradient_checkpointing. is deprecated",  # peft asks, transformers warns
+            "fan_in_fan_out is set to False but the target module is `Conv1D`",  # peft sets it
             ".*cannot merge the BEFT adapter",  # `bitfit` makes the missing bias first
             "Unsupported layer type .*Norm",  # ln-tuning has no use for its widths
         ):

@@ -40,6 +40,9 @@ class Bitfit(PeftMethod):
     identity_at_start: ClassVar[bool] = True  # because b is zero
     mergeable: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = None  # one vector per layer
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "gpt2": "its layers are transformers' Conv1D, and peft's BEFT takes only nn.Linear"
+    }
     #: The upper end of the range searched by Ben Zaken et al., 1e-4 to 1e-3.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 

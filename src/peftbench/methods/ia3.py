@@ -25,17 +25,19 @@ class Ia3(PeftMethod):
     with l: (d_in,) for the layers in `feedforward_modules`, whose input is the inner
     activation of the MLP. W: (d_out, d_in), frozen; l starts at one.
     Trains ``d_out`` parameters per layer, ``d_in`` per feed-forward layer.
+
+    Where the settings are null, the layers are k_proj, v_proj and the last one of the MLP,
+    down_proj or fc2, of which the latter is the feed-forward layer.
     """
 
-    target_modules: tuple[str, ...] = ("k_proj", "v_proj", "down_proj")
-    feedforward_modules: tuple[str, ...] = ("down_proj",)
+    target_modules: tuple[str, ...] | None = None
+    feedforward_modules: tuple[str, ...] | None = None
 
     family: ClassVar[Family] = "adapter"
     placement: ClassVar[str] = "keys, values and the inner activation of the MLP"
     paper: ClassVar[str] = "Liu et al., 2022, arXiv:2205.05638"
     defaults_from: ClassVar[str] = (
-        "Liu et al.: keys, values and the inner activation of the MLP; the names are those of "
-        "Llama and its relatives"
+        "Liu et al.: keys, values and the inner activation of the MLP"
     )
     identity_at_start: ClassVar[bool] = True  # because l is one
     mergeable: ClassVar[bool] = True
@@ -43,13 +45,20 @@ class Ia3(PeftMethod):
     #: Liu et al., section 3.5, there with Adafactor.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
 
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "gpt2": "queries, keys and values come from one layer; IA3 leaves queries alone",
+        "gpt_neox": "queries, keys and values come from one layer; IA3 leaves queries alone",
+    }
+
     def __post_init__(self) -> None:
         # A bare string would mean a regular expression to peft: "down_proj" then matches
         # nothing, and the layer's output is scaled in place of its input.
-        names = leaf_names("IA3", "target_modules", self.target_modules)
-        inner = self.feedforward_modules
-        inner = leaf_names("IA3", "feedforward_modules", inner) if inner else ()
-        if strangers := [name for name in inner if name not in names]:
+        names, inner = self.target_modules, self.feedforward_modules
+        if names is not None:
+            names = leaf_names("IA3", "target_modules", names)
+        if inner is not None:
+            inner = leaf_names("IA3", "feedforward_modules", inner) if inner else ()
+        if names and (strangers := [name for name in inner or () if name not in names]):
             raise InvalidSpec(
                 f"IA3: {', '.join(strangers)} is among feedforward_modules and not among "
                 "target_modules; name it in both."
@@ -59,9 +68,10 @@ class Ia3(PeftMethod):
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """``d_out`` of every target, ``d_in`` of those in the MLP."""
+        names, inner = self._layers(shapes)
         return sum(
-            layer.d_in if layer.leaf in self.feedforward_modules else layer.d_out
-            for layer in targeted("IA3", shapes, self.target_modules)
+            layer.d_in if layer.leaf in inner else layer.d_out
+            for layer in targeted("IA3", shapes, names)
         )
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
@@ -70,12 +80,21 @@ class Ia3(PeftMethod):
 
         from peftbench.models._shapes import Shapes
 
-        targeted("IA3", Shapes.of(model), self.target_modules)
+        shapes = Shapes.of(model)
+        names, inner = self._layers(shapes)
+        targeted("IA3", shapes, names)
         return peft.IA3Config(
             task_type="CAUSAL_LM",
-            target_modules=list(self.target_modules),
-            feedforward_modules=list(self.feedforward_modules),
+            target_modules=list(names),
+            feedforward_modules=list(inner),
         )
+
+    def _layers(self, shapes: Shapes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Targets, and those of them that lie in the MLP, on a model of these shapes."""
+        last = "fc2" if shapes.called("fc2") else "down_proj"  # fc2: OPT and Phi
+        names = self.target_modules or ("k_proj", "v_proj", last)
+        inner = self.feedforward_modules
+        return names, (last,) if inner is None and last in names else inner or ()
 
 
 METHOD = Ia3

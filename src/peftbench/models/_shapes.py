@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Linear:
-    """One linear layer: y = W x (+ b), with W of shape (d_out, d_in)."""
+    """One linear layer: y = W x (+ b), with W of shape (d_out, d_in).
+
+    A transposed one keeps W as (d_in, d_out), as the `Conv1D` of GPT-2 does.
+    """
 
     name: str  # as in the model: "model.layers.0.self_attn.q_proj"
     d_in: int
     d_out: int
     has_bias: bool
+    is_transposed: bool = False
 
     @property
     def leaf(self) -> str:
@@ -60,6 +64,16 @@ class Shapes:
     def of(cls, model: PreTrainedModel) -> Shapes:
         """Read the shapes off `model`, which may be on the meta device."""
         from torch import nn
+        from transformers.pytorch_utils import Conv1D
+
+        def linear(name: str, module: nn.Module) -> Linear | None:
+            if isinstance(module, nn.Linear):
+                sizes = module.in_features, module.out_features
+            elif isinstance(module, Conv1D):
+                sizes = module.nx, module.nf
+            else:
+                return None
+            return Linear(name, *sizes, module.bias is not None, isinstance(module, Conv1D))
 
         config = model.config
         head = model.get_output_embeddings()
@@ -74,11 +88,9 @@ class Shapes:
             head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
             parameters=sum(p.numel() for p in model.parameters()),
             linears=tuple(
-                Linear(
-                    name, module.in_features, module.out_features, module.bias is not None
-                )
+                found
                 for name, module in model.named_modules()
-                if isinstance(module, nn.Linear) and module is not head
+                if module is not head and (found := linear(name, module))
             ),
             norms=tuple(
                 sum(p.numel() for p in module.parameters(recurse=False))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from peftbench.testing.architectures import works_on
 from peftbench.testing.conformance import CHECKS, Finding, check_method
-from peftbench.testing.models import tiny_llama
+from peftbench.testing.models import TINY_MODELS, tiny_llama
 
-__all__ = ["CHECKS", "Finding", "check_method", "tiny_llama"]
+__all__ = ["CHECKS", "TINY_MODELS", "Finding", "check_method", "tiny_llama", "works_on"]

@@ -1,0 +1,69 @@
+"""Every method on every architecture: it works, or its file says that it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftbench import methods
+from peftbench.engine.plan import make_plan
+from peftbench.errors import InvalidSpec
+from peftbench.spec import from_mapping
+from peftbench.testing import TINY_MODELS, works_on
+
+#: The full checks run on it, see test_conformance.py.
+OTHERS = [model_type for model_type in TINY_MODELS if model_type != "llama"]
+PAIRS = [(name, model_type) for name in methods.names() for model_type in OTHERS]
+
+
+def test_the_architectures_are_those_that_people_use() -> None:
+    wanted = {"gemma", "gpt2", "gpt_neox", "mistral", "opt", "phi", "qwen2", "qwen3"}
+    assert set(OTHERS) >= wanted
+
+
+@pytest.mark.parametrize(("name", "model_type"), PAIRS)
+def test_method_works_or_is_declared_not_to(name: str, model_type: str) -> None:
+    method = methods.get(name)()
+    if model_type not in method.unsupported:
+        works_on(method, TINY_MODELS[model_type])
+        return
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever its library says
+        works_on(method, TINY_MODELS[model_type])
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_no_method_declares_what_is_never_tried(name: str) -> None:
+    assert set(methods.get(name).unsupported) <= set(TINY_MODELS)
+
+
+@pytest.mark.parametrize("model_type", OTHERS)
+def test_plan_refuses_what_is_declared_before_anything_is_loaded(
+    model_type: str, tmp_path: Path
+) -> None:
+    import shutil
+
+    from peftbench.models import resolve
+    from peftbench.spec import ModelChoice
+
+    refusing = [n for n in methods.names() if model_type in methods.get(n).unsupported]
+    if not refusing:
+        return
+    model: Any = TINY_MODELS[model_type]()
+    model.config.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()  # looked for, never opened
+    embedded = Path(resolve(ModelChoice(name="tiny")).location)
+    shutil.copy(embedded / "tokenizer.json", tmp_path)
+    spec = from_mapping(
+        {
+            "name": "x",
+            "models": ["tiny", str(tmp_path)],
+            "methods": ["base", *refusing],
+            "tasks": ["generated_sums"],
+        }
+    )
+    with pytest.raises(InvalidSpec, match=f"cannot adapt a {model_type} model") as caught:
+        make_plan(spec)
+    for name in refusing:
+        assert f"{name}: {methods.get(name).unsupported[model_type]}" in str(caught.value)
