@@ -9,6 +9,7 @@ import typer
 
 from peftbench.errors import InvalidSpec
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
+from peftbench.spec import Protocol as SpecProtocol
 
 Spec = Annotated[
     str | None, typer.Argument(metavar="[SPEC]", help="A YAML file, or a suite's name.")
@@ -32,6 +33,9 @@ BenchmarkName = Annotated[
     typer.Option("--benchmark", help="Of several in a store; default the newest."),
 ]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="Folder of the results.")]
+Protocol = Annotated[
+    SpecProtocol, typer.Option(help="Rules of prompts, labels and metrics.")
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

@@ -20,6 +20,7 @@ def show_task(
     task: Annotated[str, typer.Argument(help="A task's name.")],
     model: Annotated[str, typer.Option(help="Whose tokenizer and chat template.")] = "tiny",
     data_dir: options.DataDir = None,
+    protocol: options.Protocol = "strict",
 ) -> None:
     """Show a rendered example of a task, its token counts and its class balance."""
     from rich.console import Console
@@ -29,15 +30,18 @@ def show_task(
     from peftbench.spec import ModelChoice
     from peftbench.tasks._data import load_task_data
 
-    found = tasks.get(task)
+    found = tasks.get(task, protocol)
     source = resolve(ModelChoice(name=model))
     limits: dict[Any, int | None] = {}
-    data = load_task_data(task, data_dir=api.data_folder(data_dir), limits=limits)
+    folder = api.data_folder(data_dir)
+    data = load_task_data(task, data_dir=folder, limits=limits, protocol=protocol)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     kind = "generated" if found.is_generated else found.hub_id
     console.print(f"{data.name}: {found.description}", style="bold")
     console.print(f"source: {kind} ({data.identity}); licence: {found.license}")
-    console.print(f"metrics: {', '.join(found.metrics)}; version {found.version}")
+    console.print(
+        f"metrics: {', '.join(found.metrics)}; protocol {protocol}, version {found.version}"
+    )
     encoder = _encoder(source)
     example = data.examples["train"][0]
     console.print("\nprompt", style="bold")

@@ -125,11 +125,14 @@ def _shapes(plan: Plan, cell: Cell) -> Shapes | None:
 
 def _workload(plan: Plan, cell: Cell) -> _Workload | None:
     """Count the tokens of a sample; None where the rows are on the hub."""
-    task = tasks.get(cell.task.name)
+    task = tasks.get(cell.task.name, cell.protocol)
     if not task.is_generated and plan.data_dir is None:
         return None
     data = load_task_data(
-        cell.task.name, data_dir=plan.data_dir, limits=cell.limits.model_dump()
+        cell.task.name,
+        data_dir=plan.data_dir,
+        limits=cell.limits.model_dump(),
+        protocol=cell.protocol,
     )
     count = _token_counter(Path(plan.models[cell.model.identity].location))
     train, validation, test = (

@@ -65,7 +65,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     """
     built = [(choice, build_method(choice)) for choice in benchmark.methods]
     for task in benchmark.tasks:
-        for metric in tasks.get(task).metrics:
+        for metric in tasks.get(task, benchmark.protocol).metrics:
             metrics.get(metric)
     data = {task: data_identity(task, data_dir=data_dir) for task in benchmark.tasks}
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
@@ -139,7 +139,7 @@ def _cell(
         ),
         task=CellTask(
             name=task,
-            version=tasks.get(task).version,
+            version=tasks.get(task, benchmark.protocol).version,
             data=data,
             source=tasks.CATALOGUE.source_sha256(task),
         ),

@@ -134,7 +134,10 @@ class Bench:
             with clock.phase("load"):
                 limits = cell.limits.model_dump()
                 self.data[cell.task.name] = load_task_data(
-                    cell.task.name, data_dir=self.job.plan.data_dir, limits=limits
+                    cell.task.name,
+                    data_dir=self.job.plan.data_dir,
+                    limits=limits,
+                    protocol=cell.protocol,
                 )
         return CellRun(
             cell=cell,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 import peftbench
 from peftbench import methods, tasks
-from peftbench.errors import PeftbenchError
+from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.evaluation import metrics
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.penalties import pscp, pscp_factors
@@ -24,11 +25,11 @@ from peftbench.scoring.summary import (
     Trouble,
 )
 from peftbench.scoring.ties import tied_with_best
-from peftbench.spec import Cell
+from peftbench.spec import Cell, Protocol
 from peftbench.store.record import Cost, Manifest, Record
 
 
-class Planned(Protocol):
+class Planned(typing.Protocol):
     """A cell and what the report calls its model and method (`store.PlannedCell`)."""
 
     @property
@@ -58,8 +59,10 @@ def summarise(
     """Everything a report on one benchmark shows.
 
     `row_scores` gives the stored row scores (jackknife pseudo-values) of a finished
-    cell. Means over unequal sets of tasks or seeds are not taken: they are None.
+    cell. Means over unequal sets of tasks or seeds are not taken: they are None. Cells of
+    two protocols are refused with `InvalidSpec`: their numbers do not share a table.
     """
+    protocol = _one_protocol(planned)
     groups: dict[tuple[str, str, str], list[Planned]] = {}
     for one in planned:
         groups.setdefault((one.model, one.label, one.cell.task.name), []).append(one)
@@ -68,6 +71,7 @@ def summarise(
     task_infos = tuple(
         _task_info(
             task,
+            protocol,
             [records.get(one.cell.id) for one in planned if one.cell.task.name == task],
         )
         for task in dict.fromkeys(one.cell.task.name for one in planned)
@@ -87,7 +91,7 @@ def summarise(
     return Summary(
         name=name,
         description=str(spec.get("description", "")),
-        protocol=str(spec.get("protocol", "strict")),
+        protocol=protocol,
         spec=spec,
         models=models,
         methods=tuple(
@@ -148,6 +152,16 @@ def to_rows(summary: Summary) -> list[dict[str, Any]]:
                 values = (*place, seed, name, name == metric[entry.task], score)
                 rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
     return rows
+
+
+def _one_protocol(planned: Sequence[Planned]) -> Protocol:
+    found = list(dict.fromkeys(one.cell.protocol for one in planned))
+    if len(found) > 1:
+        raise InvalidSpec(
+            f"Results of the protocols {' and '.join(found)} do not share a table: their "
+            "prompts, labels and metrics differ. Give each protocol a benchmark of its own."
+        )
+    return found[0] if found else "strict"
 
 
 def _seed(cell: Cell) -> str:
@@ -284,11 +298,11 @@ def _cost_of(
     return next(matching, None)
 
 
-def _task_info(name: str, records: Sequence[Record | None]) -> TaskInfo:
+def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:
     done = next((record for record in records if record and record.scores), None)
     metric = done.scores[0].name if done else ""
     try:
-        task = tasks.get(name)
+        task = tasks.get(name, protocol)
         metric = metric or task.headline
         description, is_generated = task.description, task.is_generated
     except PeftbenchError:  # a plug-in task that is not installed here

@@ -7,6 +7,7 @@ from peftbench.spec.benchmark import (
     Limits,
     MethodChoice,
     ModelChoice,
+    Protocol,
     Training,
 )
 from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "MethodChoice",
     "ModelChoice",
+    "Protocol",
     "Training",
     "from_mapping",
     "read_benchmark",

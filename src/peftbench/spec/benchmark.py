@@ -20,6 +20,9 @@ from pydantic import (
 
 Precision = Literal["float32", "bfloat16"]
 
+#: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
+Protocol = Literal["strict", "peft-bench"]
+
 
 class Frozen(BaseModel):
     """Base of all parts of a spec: immutable, and unknown fields are refused."""
@@ -157,8 +160,8 @@ class Benchmark(Frozen):
     )
     training: Training = Training()
     limits: Limits = Limits()
-    protocol: Literal["strict"] = "strict"
-    """The rules of prompts, labels and metrics."""
+    protocol: Protocol = "strict"
+    """The rules of prompts, labels and metrics: ours, or as published in PEFT-Bench."""
 
     keep_adapters: bool = False
     """Keep every trained adapter in the store."""

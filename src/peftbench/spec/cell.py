@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from peftbench.spec.benchmark import Frozen, Limits, Training
+from peftbench.spec.benchmark import Frozen, Limits, Protocol, Training
 
 
 class CellModel(Frozen):
@@ -51,7 +51,7 @@ class Cell(Frozen):
     training: Training | None
     max_length: int
     limits: Limits
-    protocol: Literal["strict"]
+    protocol: Protocol
 
     @cached_property
     def id(self) -> str:

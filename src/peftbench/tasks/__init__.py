@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from peftbench.catalogue import Catalogue
+from peftbench.spec.benchmark import Protocol
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
 CATALOGUE: Catalogue[Task] = Catalogue("task", __name__, "TASK")
 names = CATALOGUE.names
-get = CATALOGUE.get
+
+
+def get(name: str, protocol: Protocol = "strict") -> Task:
+    """The task as a protocol asks and scores it.
+
+    Raises `UnknownName` for no such task, and `InvalidSpec` for one that the protocol
+    does not cover.
+    """
+    task = CATALOGUE.get(name)
+    if protocol == "strict":
+        return task
+    from peftbench.tasks.peft_bench import under_peft_bench
+
+    return under_peft_bench(CATALOGUE.canonical(name), task)
+
 
 __all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from peftbench import tasks
 from peftbench.errors import DataError
+from peftbench.spec import Protocol
 from peftbench.tasks._fields import shown
 from peftbench.tasks._sources import Source, SplitRows, find_source
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
@@ -67,7 +68,11 @@ class TaskData:
 
 
 def load_task_data(
-    name: str, *, data_dir: Path | None, limits: Mapping[Any, int | None]
+    name: str,
+    *,
+    data_dir: Path | None,
+    limits: Mapping[Any, int | None],
+    protocol: Protocol = "strict",
 ) -> TaskData:
     """Load a task's three splits, each with at most `limits[split]` examples.
 
@@ -75,7 +80,7 @@ def load_task_data(
     `FolderSource.find` for its layout), else, without a `data_dir`, from the hub.
     Raises `DataError` for rows that are missing, broken or do not fit the task.
     """
-    task = tasks.get(name)
+    task = tasks.get(name, protocol)
     name = _canonical(name)
     return task_data(name, task, find_source(name, task, data_dir), limits)
 
