@@ -153,7 +153,7 @@ def results(store: Store, name: str | None = None) -> Results:
 
     def row_scores(cell_id: str) -> list[float] | None:
         table = store.predictions(cell_id)
-        return None if table is None else table.column("score").to_pylist()
+        return None if table is None else table.column("score").drop_null().to_pylist()
 
     summary = summarise(
         chosen.name, chosen.spec, chosen.cells, records, store.costs(), row_scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ from torch import nn
 
 from peftbench import methods, tasks
 from peftbench.errors import OutOfMemory
-from peftbench.evaluation.predict import Predictor, label_bound
+from peftbench.evaluation.predict import Predictor
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
 from peftbench.spec import ModelChoice, Training
@@ -99,7 +100,7 @@ def assert_fast_is_slow(
     assert [o.text.strip().casefold() for o in fast] == [
         o.text.strip().casefold() for o in slow
     ]
-    scored = predictor.score_labels(prompts, task.labels)
+    scored = predictor.score_labels(prompts, task)
     undecided = sum(row.greedy is None for row in scored)
     return len(prompts) - undecided, undecided
 
@@ -189,7 +190,7 @@ def test_label_pass_says_what_decoding_says_where_prompts_are_cut(
     try:
         for max_length in (16, 20, 24):
             predictor = Predictor(adapted, encoder, max_length)
-            assert predictor.prompts_cut(prompts, label_bound(task.labels)) == ROWS
+            assert predictor.prompts_cut(prompts, task.answer_bound) == ROWS
             assert_fast_is_slow(predictor, task, prompts)
     finally:
         detach()
@@ -200,7 +201,7 @@ def test_all_labels_of_a_row_are_scored_after_the_same_prompt(
 ) -> None:
     """A longer label must not see less of the prompt than a shorter one."""
     seen: list[int] = []
-    labels = ("no", "a much longer label than that")
+    task = replace(rows_of("generated_mood")[0], labels=("no", "a much longer label"))
     predictor = Predictor(base.model, encoder, 64)
     original = Batch.of
 
@@ -210,7 +211,7 @@ def test_all_labels_of_a_row_are_scored_after_the_same_prompt(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Batch, "of", spy)
-        predictor.score_labels(["word " * 200], labels)
+        predictor.score_labels(["word " * 200], task)
     assert len(seen) == 2
     assert len(set(seen)) == 1
 
@@ -219,7 +220,7 @@ def test_likelihood_of_a_label_is_the_sum_over_its_tokens_and_the_end(
     base: BaseModel, encoder: Encoder
 ) -> None:
     task, prompts, _ = rows_of("generated_mood")
-    scored = Predictor(base.model, encoder, 120).score_labels(prompts[:3], task.labels)
+    scored = Predictor(base.model, encoder, 120).score_labels(prompts[:3], task)
     for prompt, row in zip(prompts[:3], scored, strict=True):
         for label, found in zip(task.labels, row.log_likelihoods, strict=True):
             encoded = encoder.encode(prompt, label)
@@ -258,8 +259,8 @@ def test_neighbours_in_a_batch_change_no_answer(
         texts = one_by_one.generate(prompts, 12)
         assert together.generate(prompts, 12) == texts
         assert together.generate(prompts[::-1], 12) == texts[::-1]
-        alone = one_by_one.score_labels(prompts, task.labels)
-        for a, b in zip(alone, together.score_labels(prompts, task.labels), strict=True):
+        alone = one_by_one.score_labels(prompts, task)
+        for a, b in zip(alone, together.score_labels(prompts, task), strict=True):
             assert a.greedy == b.greedy
             assert a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-4)
     finally:
@@ -328,7 +329,8 @@ def test_prompts_that_are_too_long_are_counted_and_keep_their_end(
 @pytest.mark.parametrize("labels", [("yes", "no"), ("entailment", "a b c"), ("é", "😀")])
 def test_every_label_fits_into_its_bound(labels: tuple[str, ...], encoder: Encoder) -> None:
     longest = max(len(encoder.encode("Is it?", label).completion) for label in labels)
-    assert longest <= label_bound(labels)
+    task = replace(rows_of("generated_mood")[0], labels=labels, max_new_tokens=1)
+    assert longest <= task.answer_bound
 
 
 def test_another_spelling_of_a_label_is_decoded_and_read(

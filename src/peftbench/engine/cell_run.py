@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,13 +17,12 @@ from peftbench.errors import CheckFailed, DataError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
 from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
-from peftbench.evaluation.predict import Output, Predictor, label_bound
+from peftbench.evaluation.predict import Output, Predictor
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell, Training
 from peftbench.spec.cell import canonical_json
 from peftbench.store import (
-    PREDICTIONS,
     Baseline,
     Checkpoints,
     Manifest,
@@ -31,6 +30,7 @@ from peftbench.store import (
     Record,
     Score,
     Validation,
+    predictions_file,
     write_predictions,
 )
 from peftbench.tasks import Example
@@ -163,7 +163,11 @@ class CellRun:
 
     def _predict(self, adapted: nn.Module, examples: Sequence[Example]) -> list[Output]:
         predictor = Predictor(adapted, self.encoder, self.max_length)
-        return predictor.predict(self.data.task, [example.prompt for example in examples])
+        return predictor.predict(
+            self.data.task,
+            [example.prompt for example in examples],
+            [example.extra for example in examples],
+        )
 
     def _answers(
         self, outputs: Sequence[Output], examples: Sequence[Example]
@@ -189,12 +193,17 @@ class CellRun:
             self._check(self._probe(loaded), trained, before, run)
             with self.clock.phase("evaluate"):
                 outputs = self._predict(loaded, test)
+                further = {
+                    name: self._predict(loaded, rows)
+                    for name, rows in self.data.further_tests.items()
+                }
                 cut = self._prompts_cut(loaded, test)
         finally:
             self.base.model = self.method.detach(loaded)
         answers = self._answers(outputs, test)
         with self.clock.phase("save"):
-            rows = self._write(outputs, test, answers)
+            rows = self._write("", outputs, test, answers)
+            further_scores = self._further_scores(further)
             stored = sum(
                 path.stat().st_size
                 for path in (self.staging / "adapter").rglob("*")
@@ -206,7 +215,7 @@ class CellRun:
             cell=self.cell,
             status="finished",
             manifest=self.manifest(),
-            scores=self._scores(outputs, answers, rows),
+            scores=(*self._scores(outputs, answers, rows), *further_scores),
             baselines=self._baselines(train, answers),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
@@ -257,17 +266,20 @@ class CellRun:
             )
 
     def _prompts_cut(self, adapted: nn.Module, test: Sequence[Example]) -> int:
-        task = self.data.task
-        room = label_bound(task.labels) if task.labels else task.max_new_tokens
         predictor = Predictor(adapted, self.encoder, self.max_length)
-        return predictor.prompts_cut([example.prompt for example in test], room)
+        prompts = [example.prompt for example in test]
+        return predictor.prompts_cut(prompts, self.data.task.answer_bound)
 
     def _write(
-        self, outputs: Sequence[Output], test: Sequence[Example], answers: metrics.Answers
-    ) -> list[float]:
+        self,
+        name: str,
+        outputs: Sequence[Output],
+        test: Sequence[Example],
+        answers: metrics.Answers,
+    ) -> list[float | None]:
         rows = pseudo_values(self.headline, answers)
         write_predictions(
-            self.staging / PREDICTIONS,
+            self.staging / predictions_file(name),
             [
                 Prediction(
                     row=i,
@@ -296,7 +308,7 @@ class CellRun:
         self,
         outputs: Sequence[Output],
         answers: metrics.Answers,
-        rows: list[float],
+        rows: list[float | None],
     ) -> tuple[Score, ...]:
         task = self.data.task
         names = dict.fromkeys([*task.metrics, "format_error_rate"])
@@ -309,6 +321,17 @@ class CellRun:
             score = _score_of("accuracy", likely, None)
             scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
         return tuple(scores)
+
+    def _further_scores(self, outputs: Mapping[str, Sequence[Output]]) -> list[Score]:
+        """Scores on the task's other test sets, "mismatched_accuracy" and the like."""
+        scores = []
+        for name, written in outputs.items():
+            test = self.data.further_tests[name]
+            answers = self._answers(written, test)
+            rows = self._write(name, written, test, answers)
+            for score in self._scores(written, answers, rows):
+                scores.append(score.model_copy(update={"name": f"{name}_{score.name}"}))
+        return scores
 
     def _baselines(
         self, train: Sequence[Example], answers: metrics.Answers
@@ -333,7 +356,9 @@ class CellRun:
             (folder / "peftbench.json").write_text(json.dumps(about), "utf-8")
 
 
-def _score_of(name: str, answers: metrics.Answers, rows: list[float] | None) -> Score:
+def _score_of(
+    name: str, answers: metrics.Answers, rows: list[float | None] | None
+) -> Score:
     metric = metrics.get(name)
     values = pseudo_values(metric, answers) if rows is None else rows
     return Score(

@@ -8,8 +8,9 @@ give the same outputs. The likelihood of each label comes from the same pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,39 +41,42 @@ class Predictor:
     max_length: int
     batch_tokens: int = 8192
 
-    def predict(self, task: Task, prompts: Sequence[str]) -> list[Output]:
-        """The outputs, in the order of the prompts."""
+    def predict(
+        self, task: Task, prompts: Sequence[str], extras: Sequence[Mapping[str, Any]] = ()
+    ) -> list[Output]:
+        """The outputs, in the order of the prompts; `extras` are those of the examples."""
         self.model.eval()
         if not task.labels:
-            texts = self.generate(prompts, task.max_new_tokens)
-            return [Output(text, task.read_answer(text)) for text in texts]
-        scored = self.score_labels(prompts, task.labels)
+            return self.predict_slowly(task, prompts, extras)
+        scored = self.score_labels(prompts, task)
         undecided = [i for i, label in enumerate(scored) if label.greedy is None]
-        texts = self.generate([prompts[i] for i in undecided], label_bound(task.labels))
+        texts = self.generate([prompts[i] for i in undecided], task.answer_bound)
         written = dict(zip(undecided, texts, strict=True))
         outputs = []
         for i, row in enumerate(scored):
             text = written[i] if row.greedy is None else row.greedy
             best = max(range(len(task.labels)), key=lambda k: row.log_likelihoods[k])
-            outputs.append(
-                Output(text, task.read_answer(text), task.labels[best], row.log_likelihoods)
-            )
+            answer = task.read(text, extras[i] if extras else None)
+            outputs.append(Output(text, answer, task.labels[best], row.log_likelihoods))
         return outputs
 
-    def predict_slowly(self, task: Task, prompts: Sequence[str]) -> list[Output]:
+    def predict_slowly(
+        self, task: Task, prompts: Sequence[str], extras: Sequence[Mapping[str, Any]] = ()
+    ) -> list[Output]:
         """The slow twin: generate for every row, then read the answer."""
-        bound = label_bound(task.labels) if task.labels else task.max_new_tokens
-        texts = self.generate(prompts, bound)
-        return [Output(text, task.read_answer(text)) for text in texts]
+        texts = self.generate(prompts, task.answer_bound)
+        return [
+            Output(text, task.read(text, extra))
+            for text, extra in zip(texts, extras or [{}] * len(texts), strict=True)
+        ]
 
     @torch.no_grad()
-    def score_labels(
-        self, prompts: Sequence[str], labels: Sequence[str]
-    ) -> list[LabelScores]:
+    def score_labels(self, prompts: Sequence[str], task: Task) -> list[LabelScores]:
         """Log-likelihood of every label with its end token, and the label that greedy
         decoding writes, if it is one. All labels follow the same prompt, and the same
-        that `generate` reads: it is cut at its start for the longest of them."""
-        room = max(1, self.max_length - label_bound(labels))
+        that `generate` reads: it is cut at its start for the longest answer."""
+        labels = task.labels
+        room = max(1, self.max_length - task.answer_bound)
         encoded = [self.encoder.encode(p, label) for p in prompts for label in labels]
         rows = [Encoded(row.prompt[-room:], row.completion) for row in encoded]
         log_likelihoods = [0.0] * len(rows)
@@ -169,11 +173,6 @@ class LabelScores:
 
     greedy: str | None
     log_likelihoods: tuple[float, ...]
-
-
-def label_bound(labels: Sequence[str]) -> int:
-    """Tokens in which any spelling of a label ends: one per byte, a blank, the end."""
-    return max(len(label.encode()) for label in labels) + 2
 
 
 def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from peftbench.store._checkpoints import Checkpoints
-from peftbench.store._predictions import Prediction, write_predictions
+from peftbench.store._predictions import Prediction, predictions_file, write_predictions
 from peftbench.store._store import (
-    PREDICTIONS,
     Lease,
     LeaseLost,
     PlannedCell,
@@ -25,7 +24,6 @@ from peftbench.store.record import (
 )
 
 __all__ = [
-    "PREDICTIONS",
     "Baseline",
     "Checkpoints",
     "Cost",
@@ -42,5 +40,6 @@ __all__ = [
     "StoredBenchmark",
     "Validation",
     "Worker",
+    "predictions_file",
     "write_predictions",
 ]

@@ -21,12 +21,21 @@ class Prediction:
     output: str
     answer: str | None  # None: unreadable
     target: str
-    score: float | None  # this row's part of the headline metric (jackknife)
+    score: float | None  # its part of the headline metric (jackknife); None: see its group
     likelihood_answer: str | None  # the most likely label
     label_log_likelihoods: tuple[float, ...] | None  # nats, in the task's label order
     group: str | None = None  # these three as in `tasks.Example`
     references: tuple[str, ...] = ()
     extra: str = "{}"  # JSON
+
+
+def predictions_file(test: str = "") -> str:
+    """Name of the file of the test split, or of a further test of the task.
+
+    >>> predictions_file(), predictions_file("mismatched")
+    ('predictions.parquet', 'predictions_mismatched.parquet')
+    """
+    return f"predictions_{test}.parquet" if test else "predictions.parquet"
 
 
 def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:

@@ -27,14 +27,13 @@ from peftbench.spec.cell import Cell, canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._files import digests, explained, publish, sha256
-from peftbench.store._predictions import read_predictions
+from peftbench.store._predictions import predictions_file, read_predictions
 from peftbench.store._worker import Worker
 from peftbench.store.record import SCHEMA_VERSION, Cost, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PREDICTIONS = "predictions.parquet"
 _LOCK_ATTEMPTS = 200
 
 
@@ -267,18 +266,20 @@ class Store:
             raise StoreError(f"Cell {prefix!r}: {found} in {self.folder}.")
         return Record.model_validate_json(rows[0].record)
 
-    def predictions(self, cell_id: str) -> pa.Table | None:
-        """A finished cell's predictions; raises `StoreError` if the file was altered."""
+    def predictions(self, cell_id: str, test: str = "") -> pa.Table | None:
+        """A finished cell's predictions on the test split, or on the further `test` of its
+        task; None if there are none. Raises `StoreError` if the file was altered."""
+        name = predictions_file(test)
         table = tables.records
         with self._engine.connect() as connection:
             row = connection.execute(
                 sa.select(table.c.files).where(table.c.cell_id == cell_id)
             ).first()
         listed = json.loads(row.files) if row else {}
-        if PREDICTIONS not in listed:
+        if name not in listed:
             return None
-        path = self._cell_folder(cell_id) / PREDICTIONS
-        if not path.is_file() or sha256(path) != listed[PREDICTIONS]:
+        path = self._cell_folder(cell_id) / name
+        if not path.is_file() or sha256(path) != listed[name]:
             raise StoreError(
                 f"{path} is missing or was altered after it was written. Run the cell again: "
                 f"`peftbench run ... --retry {cell_id[:12]}`."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -34,7 +34,8 @@ class TaskData:
     name: str
     task: Task
     examples: Mapping[Split, tuple[Example, ...]]
-    rows_before_limits: Mapping[Split, int]
+    further_tests: Mapping[str, tuple[Example, ...]]  # those there are rows for
+    rows_before_limits: Mapping[Split, int]  # training examples after `Task.expand`
     source: str  # "generated", "folder", "hub openai/gsm8k"
     identity: str  # "generated v1", "sha256:<digest of the files>", "<hub id>@<revision>"
 
@@ -106,12 +107,18 @@ def task_data(
         )
     if "validation" not in examples:
         examples["train"], examples["validation"] = _cut_validation(name, examples["train"])
+    if task.expand is not None:
+        examples["train"] = _expanded(task, examples["train"])
     return TaskData(
         name=name,
         task=task,
         examples={
             split: _limited(f"{name}|{split}", examples[split], limits.get(split))
             for split in SPLITS
+        },
+        further_tests={
+            test: _limited(f"{name}|{test}", found, limits.get("test"))
+            for test, found in _further_tests(task, source)
         },
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
         source=source.description,
@@ -124,7 +131,7 @@ def _canonical(name: str) -> str:
     return name.replace("-", tasks.CATALOGUE.separator)
 
 
-def _examples(task: Task, split: Split, found: SplitRows) -> Sequence[Example]:
+def _examples(task: Task, split: str, found: SplitRows) -> Sequence[Example]:
     if not found.rows:
         raise DataError(f"{found.origin} has no rows; the {split} split must not be empty.")
     examples = []
@@ -149,7 +156,27 @@ def _example(task: Task, row: Row) -> Example:
             f"the row has no field {', '.join(map(repr, missing))}; found "
             f"{', '.join(row) or 'none'}; expected {', '.join(task.fields)}."
         )
-    example = task.to_example(row)
+    return _checked(task, task.to_example(row), row)
+
+
+def _expanded(task: Task, train: Sequence[Example]) -> Sequence[Example]:
+    """Every training example as the several that it stands for."""
+    assert task.expand is not None
+    return [
+        _checked(task, expanded, example.prompt)
+        for example in train
+        for expanded in task.expand(example)
+    ]
+
+
+def _further_tests(task: Task, source: Source) -> Iterator[tuple[str, Sequence[Example]]]:
+    for test in task.further_tests:
+        found = source.read_further(test)
+        if found is not None:
+            yield test, _examples(task, test, found)
+
+
+def _checked(task: Task, example: Example, row: object) -> Example:
     for part in ("prompt", "completion", "target"):
         if not getattr(example, part).strip():
             raise DataError(f"the {part} is empty. Row: {shown(row)}")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
@@ -53,6 +53,9 @@ class Source(Protocol):
     def read(self, split: Split) -> SplitRows:
         """The rows of one split, in their own order."""
 
+    def read_further(self, test: str) -> SplitRows | None:
+        """The rows of one of `Task.further_tests`; None where they are not to be had."""
+
 
 def find_source(name: str, task: Task, data_dir: Path | None) -> Source:
     """The source of a task's rows.
@@ -64,7 +67,7 @@ def find_source(name: str, task: Task, data_dir: Path | None) -> Source:
         return GeneratedSource(task)
     if data_dir is None:
         return HubSource(task)
-    return FolderSource.find(name, data_dir)
+    return FolderSource.find(name, data_dir, tuple(task.further_tests))
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,25 @@ class GeneratedSource:
         assert self.task.generate is not None
         return SplitRows(rows=self.task.generate(split), origin=f"generated {split}")
 
+    def read_further(self, test: str) -> SplitRows | None:  # noqa: ARG002
+        """A program makes the three splits and no other rows."""
+        return None
+
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Rows in three files of a folder, one for each split."""
+    """Rows in three files of a folder, one for each split, and one for each further test
+    that is there, such as `test_mismatched.jsonl.gz`."""
 
     files: Mapping[Split, Path]
+    further: Mapping[str, Path] = field(default_factory=dict)
     description = "folder"
     splits: Collection[Split] = SPLITS
 
     @classmethod
-    def find(cls, name: str, data_dir: Path) -> FolderSource:
+    def find(
+        cls, name: str, data_dir: Path, further_tests: Sequence[str] = ()
+    ) -> FolderSource:
         """The files of one task in `data_dir`."""
         folder = data_dir / name
         layout = f"{folder}/{{{','.join(SPLITS)}}}{SUFFIXES[0]}"
@@ -110,13 +121,17 @@ class FolderSource:
                 "another folder with --data-dir, or leave it (and PEFTBENCH_DATA_DIR) out "
                 "to load the task from the Hugging Face hub."
             )
-        return cls({split: _split_file(folder, split, layout) for split in SPLITS})
+        further = {test: _files_of(folder, f"test_{test}") for test in further_tests}
+        return cls(
+            {split: _split_file(folder, split, layout) for split in SPLITS},
+            {test: files[0] for test, files in further.items() if files},
+        )
 
     @property
     def identity(self) -> str:
-        """Digest of the three files."""
+        """Digest of the files."""
         total = hashlib.sha256()
-        for split, path in self.files.items():
+        for split, path in (*self.files.items(), *self.further.items()):
             stat = path.stat()
             digest = _file_digest(path, stat.st_size, stat.st_mtime_ns)
             total.update(f"{split} {digest}\n".encode())
@@ -124,8 +139,11 @@ class FolderSource:
 
     def read(self, split: Split) -> SplitRows:
         """Read the file of one split."""
-        path = self.files[split]
-        return _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
+        return _read_file(self.files[split])
+
+    def read_further(self, test: str) -> SplitRows | None:
+        """Read the file of one further test, if it is there."""
+        return _read_file(self.further[test]) if test in self.further else None
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,13 @@ class HubSource:
 
     def read(self, split: Split) -> SplitRows:
         """Download the dataset, or find it in the cache, and read one split."""
-        expression = self.task.splits[split]
+        return self._read(self.task.splits[split])
+
+    def read_further(self, test: str) -> SplitRows | None:
+        """Read another of the hub's splits."""
+        return self._read(self.task.further_tests[test])
+
+    def _read(self, expression: str) -> SplitRows:
         origin = f"{self.identity}, split {expression}"
         hub_id = str(self.task.hub_id)
         is_local = Path(hub_id).is_absolute()
@@ -180,18 +204,24 @@ class HubSource:
         return SplitRows(rows=dataset.to_list(), origin=origin)
 
 
-def _split_file(folder: Path, split: Split, layout: str) -> Path:
-    files = [folder / f"{split}{suffix}" for suffix in SUFFIXES]
-    found = [path for path in files if path.is_file()]
+def _files_of(folder: Path, stem: str) -> list[Path]:
+    """The one file of a split, or none."""
+    found = [path for s in SUFFIXES if (path := folder / f"{stem}{s}").is_file()]
     if len(found) > 1:
         raise DataError(
             f"{folder} has {' and '.join(path.name for path in found)}: which of them is "
-            f"the {split} split? Keep one."
+            f"the {stem} split? Keep one."
         )
+    return found
+
+
+def _split_file(folder: Path, split: Split, layout: str) -> Path:
+    found = _files_of(folder, split)
     if not found:
         holds = sorted(path.name for path in folder.iterdir())
+        names = ", ".join(f"{split}{suffix}" for suffix in SUFFIXES)
         raise DataError(
-            f"{folder} has no {split} split: none of {', '.join(p.name for p in files)} is "
+            f"{folder} has no {split} split: none of {names} is "
             f"there (it holds: {', '.join(holds) or 'nothing'}). Expected {layout}."
         )
     return found[0]
@@ -209,6 +239,10 @@ def _opened(path: Path) -> BufferedReader:
         return path.open("rb")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _read_file(path: Path) -> SplitRows:
+    return _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
 
 
 def _read_json_lines(path: Path) -> SplitRows:

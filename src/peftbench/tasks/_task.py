@@ -29,7 +29,7 @@ class Example:
     target: str
     group: str | None = None
     references: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,11 @@ class Task:
 
     `splits` maps our three splits to expressions over the hub's splits, as in
     `datasets`: `{"train": "train[:-512]", "validation": "train[-512:]", "test": "test"}`.
-    A validation split that is cut from training rows is cut by `Example.group`.
-    `version` rises whenever a prompt, a target or the scoring changes.
+    A validation split that is cut from training rows is cut by `Example.group`, before
+    `expand` makes several training examples of one. Rows of evaluation are never expanded.
+    `further_tests` are more test sets, by name, that the same adapter is scored on where
+    there are rows for them. `version` rises whenever a prompt, a target or the scoring
+    changes.
     """
 
     description: str
@@ -47,13 +50,16 @@ class Task:
     subset: str | None = None
     revision: str | None = None
     splits: Mapping[Split, str]
+    further_tests: Mapping[str, str] = field(default_factory=dict)  # as `splits`
+    sizes: Mapping[str, int] = field(default_factory=dict)  # rows of the hub's splits
     license: str
     fields: tuple[str, ...]  # that every row must have
     to_example: Callable[[Row], Example]
     read_answer: Callable[[str], str | None]  # raw output to answer; None: unreadable
     metrics: tuple[str, ...]  # the first is the headline
     labels: tuple[str, ...] = ()  # the closed set of answers; () where answers are free
-    max_new_tokens: int = 16  # bound on a free answer's length
+    max_new_tokens: int = 16  # bound on an answer's length; a label is never cut short
+    expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
     version: int = 1
     example_row: Row = field(default_factory=dict)  # hand-written, for docs and tests
     generate: Callable[[Split], Sequence[Row]] | None = None
@@ -63,7 +69,32 @@ class Task:
         """The metric that tables show."""
         return self.metrics[0]
 
+    def read(self, raw: str, extra: Mapping[str, Any] | None = None) -> str | None:
+        """The answer in an output; None where it cannot be read.
+
+        Where a row's `extra["choices"]` hold the texts that the labels stand for, in their
+        order, an output that only repeats one of them is its label.
+        """
+        answer = self.read_answer(raw)
+        if answer is None and extra and "choices" in extra:
+            texts = [_plain(choice) for choice in extra["choices"]]
+            if texts.count(_plain(raw)) == 1:
+                return self.labels[texts.index(_plain(raw))]
+        return answer
+
+    @property
+    def answer_bound(self) -> int:
+        """Tokens within which an answer ends, its end token included."""
+        # Any spelling of a label: one token per byte, a blank and the end.
+        longest = max((len(label.encode()) + 2 for label in self.labels), default=0)
+        return max(longest, self.max_new_tokens)
+
     @property
     def is_generated(self) -> bool:
         """True if the rows are made by a program, not collected from the world."""
         return self.generate is not None
+
+
+def _plain(text: str) -> str:
+    """A choice as it is compared: without case, repeated blanks and a final full stop."""
+    return " ".join(text.casefold().split()).rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from statistics import mean, stdev
 
 import pytest
@@ -100,3 +101,44 @@ def test_fewer_than_two_rows_have_no_standard_error(values: list[float]) -> None
 
 def test_equal_rows_have_no_error() -> None:
     assert standard_error([1.0] * 9) == 0.0
+
+
+def grouped(n: int, groups: int) -> Answers:
+    chance = random.Random(n)
+    answers = answers_for("accuracy", n)
+    return replace(
+        answers, groups=[f"passage {chance.randrange(groups)}" for _ in range(n)]
+    )
+
+
+def test_a_metric_over_groups_leaves_out_whole_groups() -> None:
+    """One value a group, at its first row; there are as many units as groups."""
+    answers = grouped(60, 7)
+    metric = replace(metrics.get("f1"), leave_out="group", needs=("groups",))
+    values = pseudo_values(metric, answers)
+    whole, names = metric.score(answers), list(dict.fromkeys(answers.groups))
+    expected = []
+    for name in names:
+        rest = answers.take([i for i in range(60) if answers.groups[i] != name])
+        expected.append(7 * whole - 6 * metric.score(rest))
+    assert [value for value in values if value is not None] == pytest.approx(expected)
+    firsts = [answers.groups.index(name) for name in names]
+    assert [i for i, value in enumerate(values) if value is not None] == firsts
+    assert standard_error(values) == pytest.approx(stdev(expected) / math.sqrt(7))
+
+
+def test_rows_of_one_group_are_no_independent_evidence() -> None:
+    """Every answer given ten times over: the same standard error, not a third of it."""
+    answers = replace(answers_for("f1", 40), groups=[str(i) for i in range(40)])
+    often = answers.take([i for i in range(40) for _ in range(10)])
+    metric = replace(metrics.get("f1"), leave_out="group", needs=("groups",))
+    once, again = (standard_error(pseudo_values(metric, a)) for a in (answers, often))
+    assert again == pytest.approx(once)
+
+
+def test_a_single_group_has_a_value_and_no_error() -> None:
+    metric = replace(metrics.get("f1"), leave_out="group", needs=("groups",))
+    answers = grouped(9, 1)
+    values = pseudo_values(metric, answers)
+    assert values == [metric.score(answers), *[None] * 8]
+    assert standard_error(values) is None

@@ -69,5 +69,8 @@ class Metric:
     chance_is_zero: bool = False  # a constant answer scores 0 (correlations)
     #: Score of each row alone where the score is their mean; otherwise None.
     per_row: Callable[[Answers], list[float]] | None = None
+    #: What is independent of the rest, and left out for the standard error: a row, or all
+    #: rows of one group, where a group is scored as one (a passage with its questions).
+    leave_out: Literal["row", "group"] = "row"
     #: Columns of `Answers` that it reads beside answers, targets and labels.
     needs: tuple[Literal["groups", "references", "extras"], ...] = ()
