@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from peftbench.evaluation.sandbox import Bubblewrap, unavailable
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared"
@@ -25,3 +27,13 @@ def shared_dir() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Bubblewrap:
+    """The sandbox for programs; where all must be tested, one that is missing fails."""
+    if reason := unavailable():
+        if os.environ.get("PEFTBENCH_REQUIRE_SHARED") == "1" or os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Bubblewrap()

@@ -261,7 +261,13 @@ def test_show_task_renders_an_example_with_counts(shared_dir: Path) -> None:
 def test_doctor_says_what_is_there_and_what_is_missing() -> None:
     said = peftbench("doctor")
     assert said.returncode == 0, said.stdout
-    for part in ("torch ", "cpu: ", "disk: ", "nothing is missing"):
+    for part in (
+        "torch ",
+        "cpu: ",
+        "disk: ",
+        "programs that a model writes: ",
+        "nothing is missing",
+    ):
         assert part in said.stdout
     missing = peftbench("doctor", env={"PEFTBENCH_DATA_DIR": "/no/such/folder"})
     assert missing.returncode == 1

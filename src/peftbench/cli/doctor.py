@@ -21,6 +21,7 @@ _LITTLE_DISK_BYTES = 2_000_000_000
 def doctor() -> None:
     """Show versions, device and disk, and what is missing. Exit code 1 if something is."""
     problems = [*_packages(), *_device(), *_disk(), *_hub()]
+    _programs()
     for problem in problems:
         print(f"problem: {problem}")
     if problems:
@@ -90,3 +91,12 @@ def _hub() -> Iterator[str]:
     )
     if folder and not Path(folder).is_dir():
         yield f"PEFTBENCH_DATA_DIR names {folder}, which is not a folder"
+
+
+def _programs() -> None:
+    """Not a problem for those who run no programs."""
+    from peftbench.evaluation.sandbox import Bubblewrap, unavailable
+
+    reason = unavailable()
+    said = f"cannot be run: {reason}" if reason else f"run in a {Bubblewrap().description}"
+    print(f"programs that a model writes: {said}")

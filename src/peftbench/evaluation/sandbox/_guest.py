@@ -1,0 +1,66 @@
+"""The first thing that runs inside: it limits itself, and then becomes the program.
+
+Not imported by peftbench but handed to an interpreter as text; it imports no more than it
+must. Arguments: descriptor of the preamble and the source with a zero byte between them,
+seconds of CPU time, bytes of address space, bytes of one file, threads (0: any number), and
+the function to call, or nothing.
+"""
+
+import os
+import resource
+import sys
+import types
+
+
+def limit(kind: int, soft: int, hard: int | None = None) -> None:
+    """Lower a limit; there is no way back up."""
+    ceiling = resource.getrlimit(kind)[1]
+    wanted = soft if hard is None else hard
+    if ceiling != resource.RLIM_INFINITY:
+        soft, wanted = min(soft, ceiling), min(wanted, ceiling)
+    resource.setrlimit(kind, (soft, wanted))
+
+
+def limit_all(seconds: int, memory: int, file_bytes: int, threads: int) -> None:
+    """Every limit that the kernel keeps for one process."""
+    limit(resource.RLIMIT_CPU, seconds, seconds + 1)  # first SIGXCPU, which says why
+    limit(resource.RLIMIT_AS, memory)
+    limit(resource.RLIMIT_FSIZE, file_bytes)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, 64)
+    if threads:
+        limit(resource.RLIMIT_NPROC, threads)
+
+
+def become(source: str, preamble: str, entry: str) -> None:
+    """Run the source as the main module; with `entry`, call it and print what it returns."""
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    sys.argv = ["program.py"]
+    exec(compile(preamble, "preamble.py", "exec"), module.__dict__)
+    code = compile(source, "program.py", "exec")
+    if not entry:
+        exec(code, module.__dict__)
+        return
+    import json
+
+    sys.set_int_max_str_digits(0)
+    arguments = json.loads(sys.stdin.read())
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what it prints is not what it returns
+    exec(code, module.__dict__)
+    holder = module.__dict__.get("Solution")
+    if entry not in module.__dict__ and hasattr(holder, entry):
+        function = getattr(holder(), entry)  # type: ignore[misc]
+    else:
+        function = module.__dict__[entry]
+    returned = json.dumps(function(*arguments))
+    with os.fdopen(answer, "w", encoding="utf-8") as stream:
+        stream.write(returned)
+
+
+if __name__ == "__main__":
+    with os.fdopen(int(sys.argv[1]), encoding="utf-8") as text:
+        first, _, second = text.read().partition("\0")
+    limit_all(*map(int, sys.argv[2:6]))
+    become(second, first, sys.argv[6])
