@@ -20,6 +20,7 @@ class Kind(StrEnum):
     methods = "methods"
     metrics = "metrics"
     suites = "suites"
+    publications = "publications"
 
 
 @app.command("list")
@@ -27,7 +28,7 @@ def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: options.Json = False,
 ) -> None:
-    """List models, tasks, methods, metrics or suites."""
+    """List models, tasks, methods, metrics, suites or publications."""
     rows = _ROWS[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -117,10 +118,21 @@ def _suites() -> list[dict[str, object]]:
     return [{"name": suite.name, "description": suite.description} for suite in suites]
 
 
+def _publications() -> list[dict[str, object]]:
+    from peftbench.published import names, read
+
+    found = ((name, read(name)) for name in names())
+    return [
+        {"name": f"published/{name}", "title": p.title, "source": p.source}
+        for name, p in found
+    ]
+
+
 _ROWS = {
     Kind.models: _models,
     Kind.tasks: _tasks,
     Kind.methods: _methods,
     Kind.metrics: _metrics,
     Kind.suites: _suites,
+    Kind.publications: _publications,
 }

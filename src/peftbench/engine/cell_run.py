@@ -67,7 +67,7 @@ class CellRun:
         self.method: Method = rebuild_method(self.cell)
         self.encoder = Encoder(
             self.base.tokenizer,
-            chat_template=self.cell.model.chat_template,
+            chat_template=bool(self.cell.model.chat_template),
             stop_ids=stop_ids(self.base.tokenizer, self.base.model.generation_config),
         )
         virtual = getattr(self.method, "num_virtual_tokens", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from peftbench.report import numbers
+from peftbench.report import numbers, others
 from peftbench.report.results import standings
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty
 from peftbench.scoring.penalties import (
@@ -27,9 +27,17 @@ PSCP_CAPTION = (
 )
 
 
-def has_costs(summary: Summary) -> bool:
-    """Whether the meter measured anything."""
-    return any(standing.cost for standing in summary.standings)
+def cost_tables(summary: Summary, model: str) -> tuple[Table, ...]:
+    """What there is to tell of costs on a model: PSCP, the meter's table, what imports tell
+    and what publications state."""
+    own = standings(summary, model)
+    tables = (
+        pscp_table(summary, model) if any(s.pscp_inputs for s in own) else None,
+        cost_table(summary, model) if any(s.cost for s in own) else None,
+        others.reported_table(summary, model),
+        others.claim_table(summary, model),
+    )
+    return tuple(table for table in tables if table)
 
 
 def pscp_table(summary: Summary, model: str) -> Table:
@@ -116,13 +124,13 @@ def step_time(cost: Cost) -> str:
 
 def _pscp_cells(standing: Standing) -> tuple[Cell, ...]:
     mean = Cell(text=numbers.points(standing.mean_score), value=standing.mean_score)
-    cost = standing.cost
-    if cost is None:
+    inputs = standing.pscp_inputs
+    if inputs is None:
         return (mean, *(empty(NOT_MEASURED) for _ in range(4)))
     behind = (
-        (standing.parameter_factor, numbers.si(cost.trainable_parameters, "").strip()),
-        (standing.flops_factor, numbers.si(max(0, cost.extra_forward_flops), "FLOPs")),
-        (standing.memory_factor, numbers.si(cost.peak_memory.total, "B")),
+        (standing.parameter_factor, numbers.si(inputs.trainable_parameters, "").strip()),
+        (standing.flops_factor, numbers.si(inputs.extra_forward_flops, "FLOPs")),
+        (standing.memory_factor, numbers.si(inputs.peak_memory_bytes, "B")),
     )
     return (
         mean,

@@ -39,8 +39,7 @@ def to_latex(summary: Summary) -> str:
     tables = []
     for model in summary.models:
         tables.append(results.headline_table(summary, model))
-        if any(standing.cost for standing in results.standings(summary, model)):
-            tables += [costs.pscp_table(summary, model), costs.cost_table(summary, model)]
+        tables += costs.cost_tables(summary, model)
     name = " ".join(summary.name.split())
     head = (
         "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from peftbench.report import costs, results, setup, words
+from peftbench.report import costs, others, results, setup, words
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
@@ -48,9 +48,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield from ("", f"## Results on {escape(model)}", "")
         yield paragraph(" ".join(words.verdict(summary, model)))
         yield from _table(results.headline_table(summary, model))
-        if any(standing.cost for standing in results.standings(summary, model)):
-            yield from _table(costs.pscp_table(summary, model))
-            yield from _table(costs.cost_table(summary, model))
+        for table in costs.cost_tables(summary, model):
+            yield from _table(table)
     if summary.troubles:
         yield from _table(setup.trouble_table(summary))
     yield from _table(setup.method_table(summary))
@@ -58,6 +57,10 @@ def _lines(summary: Summary) -> Iterator[str]:
     for manifest in summary.manifests:
         yield from ("", "### Provenance", "")
         for term, value in setup.machine_facts(manifest):
+            yield f"- {escape(term)}: {escape(value)}"
+    for provenance in summary.provenances:
+        yield from ("", "### Imported results", "")
+        for term, value in others.provenance_facts(provenance):
             yield f"- {escape(term)}: {escape(value)}"
     spec = setup.spec_yaml(summary).rstrip()
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", spec)), default=0))

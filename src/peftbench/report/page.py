@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from peftbench.report import costs, figures, marks, results, setup, words
+from peftbench.report import costs, figures, marks, others, results, setup, words
 from peftbench.scoring.summary import Summary
 
 
@@ -36,14 +36,18 @@ def to_html(summary: Summary) -> str:
         troubles=setup.trouble_table(summary) if summary.troubles else None,
         methods=setup.method_table(summary),
         tasks=setup.task_table(summary),
-        machines=[setup.machine_facts(manifest) for manifest in summary.manifests],
+        machines=[
+            *(setup.machine_facts(manifest) for manifest in summary.manifests),
+            *(others.provenance_facts(found) for found in summary.provenances),
+        ],
         spec=setup.spec_yaml(summary),
     )
 
 
 def _model_section(summary: Summary, model: str) -> dict[str, Any]:
     """What is shown of one base model; what has nothing to show is left out."""
-    has_costs = any(s.cost for s in results.standings(summary, model))
+    tables = costs.cost_tables(summary, model)
+    pscp = [table for table in tables if table.name.startswith("pscp")]
     plots = (
         ("Score against cost", figures.trade_offs(summary, model)),
         ("Scores by task", figures.task_bars(summary, model)),
@@ -54,8 +58,8 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
         "anchor": f"model-{summary.models.index(model)}",
         "verdict": words.verdict(summary, model),
         "headline": results.headline_table(summary, model),
-        "pscp": costs.pscp_table(summary, model) if has_costs else None,
-        "costs": costs.cost_table(summary, model) if has_costs else None,
+        "pscp": pscp,
+        "costs": [table for table in tables if table not in pscp],
         "plots": [
             {
                 "title": title,

@@ -63,7 +63,9 @@ def headline_table(summary: Summary, model: str) -> Table:
 def headline_caption(summary: Summary) -> str:
     """What the numbers and marks of the headline table mean."""
     trained = any(method.trains for method in summary.methods)
-    if trained and len(summary.seeds) > 1:
+    if summary.kind == "published":
+        interval = "Published single values, and so no intervals"
+    elif trained and len(summary.seeds) > 1:
         interval = (
             f"Mean over {counted(len(summary.seeds), 'seed')} ± half the width of its 95 % "
             "confidence interval (Student's t)"
@@ -75,6 +77,8 @@ def headline_caption(summary: Summary) -> str:
     else:
         interval = "No method trains, and so there are no seeds and no intervals"
     parts = ["Headline scores on the test split, times 100", interval]
+    if summary.kind == "imported":
+        parts.append("Imported, not run by peftbench")
     if any(entry.is_best for entry in summary.entries):
         parts.append("Bold: best mean")
     if any(entry.is_tied_with_best and not entry.is_best for entry in summary.entries):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from peftbench.report import numbers
+from peftbench.report import numbers, others
 from peftbench.report.results import standings
 from peftbench.report.table import counted, listed
 from peftbench.scoring.summary import Standing, Summary
@@ -12,17 +12,18 @@ from peftbench.scoring.summary import Standing, Summary
 
 def what_was_run(summary: Summary) -> str:
     """The size of the benchmark, and how much of it is there."""
+    done = {"run": "finished", "imported": "imported", "published": "published"}
     size = listed(
         [
             counted(len(summary.methods), "method"),
             counted(len(summary.models), "base model"),
             counted(len(summary.tasks), "task"),
-            counted(len(summary.seeds), "seed"),
+            *([counted(len(summary.seeds), "seed")] * (summary.kind != "published")),
         ]
     )
     missing = summary.cells - summary.finished_cells
     outcome = (
-        f"All {counted(summary.cells, 'run')} finished."
+        f"All {counted(summary.cells, 'run')} {done[summary.kind]}."
         if not missing
         else f"{summary.finished_cells:,} of {counted(summary.cells, 'run')} finished; "
         f"{missing:,} {'has' if missing == 1 else 'have'} no score."
@@ -32,8 +33,10 @@ def what_was_run(summary: Summary) -> str:
 
 def how_sure(summary: Summary) -> tuple[str, ...]:
     """What a reader should know before believing a difference."""
-    sentences = []
+    sentences = [sentence] if (sentence := others.whose(summary)) else []
     match len(summary.seeds):
+        case 0 | 1 if summary.kind == "published":
+            pass
         case 0 | 1:
             sentences.append(
                 "One seed was run, so nothing shows how much chance decided: another seed "
@@ -48,7 +51,8 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
                 f"The ± of a score is half the width of its 95 % confidence interval over "
                 f"{number} seeds."
             )
-    if any(entry.is_best for entry in summary.entries):
+    has_rows = any(task.test_examples for task in summary.tasks)
+    if has_rows and any(entry.is_best for entry in summary.entries):
         sentences.append(
             "A method counts as tied with the best where a paired test on the same test "
             "examples does not tell them apart; that is not proof that they are equal."

@@ -19,6 +19,7 @@ from peftbench.scoring.summary import (
     Curve,
     Entry,
     MethodInfo,
+    ReportedRun,
     Standing,
     Summary,
     TaskInfo,
@@ -26,7 +27,7 @@ from peftbench.scoring.summary import (
 )
 from peftbench.scoring.ties import tied_with_best
 from peftbench.spec import Cell, Protocol
-from peftbench.store.record import Cost, Manifest, Record
+from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record, Reported
 
 
 class Planned(typing.Protocol):
@@ -104,7 +105,9 @@ def summarise(
         standings=tuple(
             standing
             for model in models
-            for standing in _standings(model, labels, task_infos, entries, planned, costs)
+            for standing in _standings(
+                model, labels, task_infos, entries, planned, costs, records
+            )
         ),
         curves=tuple(
             Curve(
@@ -128,7 +131,33 @@ def summarise(
             for one in planned
         ),
         manifests=_distinct(
-            [records[o.cell.id].manifest for o in planned if o.cell.id in records]
+            [
+                record.manifest
+                for one in planned
+                if (record := records.get(one.cell.id)) and record.kind == "run"
+            ]
+        ),
+        kind=_one_kind([records[o.cell.id] for o in planned if o.cell.id in records]),
+        provenances=_provenances(
+            [
+                record.provenance
+                for one in planned
+                if (record := records.get(one.cell.id)) and record.provenance
+            ]
+        ),
+        reported_runs=tuple(
+            ReportedRun(
+                model=one.model,
+                method=one.label,
+                task=one.cell.task.name,
+                seed=_seed(one.cell),
+                stored_bytes=record.stored_bytes,
+                costs=record.reported,
+            )
+            for one in planned
+            if (record := records.get(one.cell.id))
+            and record.kind == "imported"
+            and record.reported
         ),
         peftbench_version=peftbench.__version__,
     )
@@ -162,6 +191,21 @@ def _one_protocol(planned: Sequence[Planned]) -> Protocol:
             "prompts, labels and metrics differ. Give each protocol a benchmark of its own."
         )
     return found[0] if found else "strict"
+
+
+def _one_kind(records: Sequence[Record]) -> Kind:
+    found: set[Kind] = {record.kind for record in records}
+    if len(found) > 1:
+        raise InvalidSpec(
+            f"Results that are {' and '.join(sorted(found))} do not share a table. Give each "
+            "a benchmark of its own."
+        )
+    return found.pop() if found else "run"
+
+
+def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
+    """One for each tool and folder."""
+    return tuple({(one.tool, one.path): one for one in found}.values())
 
 
 def _seed(cell: Cell) -> str:
@@ -231,6 +275,7 @@ def _standings(
     entries: Sequence[Entry],
     planned: Sequence[Planned],
     costs: Sequence[Cost],
+    records: Mapping[str, Record],
 ) -> list[Standing]:
     own = {(e.method, e.task): e for e in entries if e.model == model and e.complete}
     by_task = [
@@ -254,13 +299,20 @@ def _standings(
         ]
         mean = 100 * sum(i.mean for i in intervals) / len(infos)
         complete = len(intervals) == len(infos)
-        cost = _cost_of(model, label, planned, costs)
+        standing = Standing(
+            model=model,
+            method=label,
+            average_rank=average.get(label),
+            mean_score=mean if complete else None,
+            cost=_cost_of(model, label, planned, costs),
+            reported=_reported_of(model, label, planned, records),
+        )
         values: dict[str, Any] = {}
-        if cost:
+        if priced := standing.pscp_inputs:
             inputs = (
-                cost.trainable_parameters,
-                max(0, cost.extra_forward_flops) / 1e12,
-                cost.peak_memory.total / 1e9,
+                priced.trainable_parameters,
+                priced.extra_forward_flops / 1e12,
+                priced.peak_memory_bytes / 1e9,
             )
             factors = pscp_factors(*inputs)
             values = dict(
@@ -272,17 +324,22 @@ def _standings(
             )
             if complete:
                 values["pscp"] = pscp(mean, *inputs)
-        standings.append(
-            Standing(
-                model=model,
-                method=label,
-                average_rank=average.get(label),
-                mean_score=mean if complete else None,
-                cost=cost,
-                **values,
-            )
-        )
+        standings.append(standing.model_copy(update=values))
     return standings
+
+
+def _reported_of(
+    model: str, label: str, planned: Sequence[Planned], records: Mapping[str, Record]
+) -> Reported | None:
+    """What all records of a method say alike that it cost."""
+    told = {
+        record.reported
+        for one in planned
+        if (one.model, one.label) == (model, label)
+        and (record := records.get(one.cell.id))
+        and record.reported
+    }
+    return told.pop() if len(told) == 1 else None
 
 
 def _cost_of(
@@ -306,7 +363,9 @@ def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) 
         metric = metric or task.headline
         description, is_generated = task.description, task.is_generated
     except PeftbenchError:  # a plug-in task that is not installed here
-        description, is_generated = "", False
+        sources = (r.provenance for r in records if r and r.provenance)
+        description = next((source.about for source in sources), "")
+        is_generated = False
     known = metrics.get(metric) if metric in metrics.names() else None
     return TaskInfo(
         name=name,

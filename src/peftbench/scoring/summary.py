@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from peftbench.store.record import Baseline, Cost, Manifest, Status, Stored, Validation
+from peftbench.store.record import (
+    Baseline,
+    Cost,
+    Kind,
+    Manifest,
+    Provenance,
+    Reported,
+    Status,
+    Stored,
+    Validation,
+)
 
 
 class Interval(Stored):
@@ -72,6 +82,15 @@ class MethodInfo(Stored):
     learning_rate: float | None
 
 
+class PscpInputs(Stored):
+    """The three costs that PSCP counts, in its own order."""
+
+    trainable_parameters: int
+    extra_forward_flops: float
+    """Of one inference input, more than the base model's; at least 0."""
+    peak_memory_bytes: float
+
+
 class Standing(Stored):
     """One method on one model over all tasks."""
 
@@ -88,6 +107,32 @@ class Standing(Stored):
     memory_factor: float | None = None
     pscp: float | None = None
     cost: Cost | None = None
+    """As the meter measured it."""
+    reported: Reported | None = None
+    """As an import or a publication tells it: what all its records say alike."""
+
+    @property
+    def pscp_inputs(self) -> PscpInputs | None:
+        """Measured, else reported; None where one of the three is not known."""
+        if self.cost:
+            return PscpInputs(
+                trainable_parameters=self.cost.trainable_parameters,
+                extra_forward_flops=max(0, self.cost.extra_forward_flops),
+                peak_memory_bytes=self.cost.peak_memory.total,
+            )
+        told = self.reported
+        if (
+            told is None
+            or told.trainable_parameters is None
+            or told.extra_forward_flops is None
+            or told.memory_peak_bytes is None
+        ):
+            return None
+        return PscpInputs(
+            trainable_parameters=told.trainable_parameters,
+            extra_forward_flops=told.extra_forward_flops,
+            peak_memory_bytes=told.memory_peak_bytes,
+        )
 
 
 class Curve(Stored):
@@ -112,6 +157,31 @@ class Trouble(Stored):
     reason: str
 
 
+class ReportedRun(Stored):
+    """What an import says that one run cost."""
+
+    model: str
+    method: str
+    task: str
+    seed: str
+    stored_bytes: int | None
+    costs: Reported
+
+
+class Claim(Stored):
+    """An average that a publication states, and what follows from its own table."""
+
+    model: str
+    method: str
+    stated_mean: float
+    stated_pscp: float | None
+    mean: float | None
+    """Over all tasks of the published table; None where it lacks some."""
+    pscp: float | None
+    """From that mean and the published costs."""
+    explanation: str
+
+
 class Summary(Stored):
     """All of one benchmark in one store."""
 
@@ -132,6 +202,14 @@ class Summary(Stored):
     finished_cells: int
     manifests: tuple[Manifest, ...]
     """One for every distinct machine and set of versions that took part."""
+    kind: Kind = "run"
+    """Whose results these are."""
+    provenances: tuple[Provenance, ...] = ()
+    """Where imported results come from, one for each tool and folder."""
+    reported_runs: tuple[ReportedRun, ...] = ()
+    """Costs of single runs as imports tell them."""
+    claims: tuple[Claim, ...] = ()
+    """Averages that a publication states, beside those of its own table."""
     peftbench_version: str
 
     def entry(self, model: str, method: str, task: str) -> Entry | None:

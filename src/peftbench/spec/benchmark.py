@@ -21,7 +21,8 @@ from pydantic import (
 Precision = Literal["float32", "bfloat16"]
 
 #: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
-Protocol = Literal["strict", "peft-bench"]
+#: The last is that of Hugging Face peft's method comparison; its results can be imported.
+Protocol = Literal["strict", "peft-bench", "hf-method-comparison"]
 
 
 class Frozen(BaseModel):
@@ -160,7 +161,7 @@ class Benchmark(Frozen):
     )
     training: Training = Training()
     limits: Limits = Limits()
-    protocol: Protocol = "strict"
+    protocol: Literal["strict", "peft-bench"] = "strict"
     """The rules of prompts, labels and metrics: ours, or as published in PEFT-Bench."""
 
     keep_adapters: bool = False

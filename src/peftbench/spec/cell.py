@@ -17,7 +17,7 @@ class CellModel(Frozen):
     name: str
     identity: str  # "sha256:<digest of its files>" or "<hub id>@<commit>"
     dtype: str
-    chat_template: bool
+    chat_template: bool | None
 
 
 class CellMethod(Frozen):
@@ -41,7 +41,8 @@ class Cell(Frozen):
     """One fine-tuning run and its evaluation.
 
     A method that trains nothing has neither `seed` nor `training`: its one run stands
-    for every seed.
+    for every seed. A cell with an `origin` was run by somebody else; what they do not tell
+    is absent: None, "" or 0.
     """
 
     model: CellModel
@@ -52,6 +53,7 @@ class Cell(Frozen):
     max_length: int
     limits: Limits
     protocol: Protocol
+    origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
 
     @cached_property
     def id(self) -> str:

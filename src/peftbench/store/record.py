@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from peftbench.spec.cell import Cell, CellMethod, digest
 
 Status = Literal["finished", "diverged", "oom", "failed", "lost"]
+
+#: Whose result a record is: a run of ours, another tool's files, or a publication.
+Kind = Literal["run", "imported", "published"]
 
 #: Version of the records that this code writes. A store with newer ones is refused.
 SCHEMA_VERSION = 1
@@ -31,7 +34,8 @@ class Score(Stored):
     value: float
     standard_error: float | None
     """Over test examples, by the jackknife; None where it is not defined."""
-    examples: int
+    examples: int | None
+    """None where an import does not say."""
 
 
 class Baseline(Stored):
@@ -46,15 +50,53 @@ class Validation(Stored):
     """One look at the validation part while training."""
 
     step: int
-    epoch: float
+    epoch: float | None
+    """None where an import does not say."""
     train_loss: float
     """Mean loss per target token since the look before; nats."""
     score: float
     """Headline metric on the validation part."""
 
 
+class Provenance(Stored):
+    """Where an imported or published record comes from."""
+
+    tool: str
+    """What made it: "peft-factory", "hf-method-comparison", or a publication."""
+    path: str
+    """Folder or file it was read from."""
+    files: Mapping[str, str] = {}
+    """SHA-256 of every file that was read, by its path there."""
+    imported_at: str = ""
+    about: str = ""
+    """What the task is, where it is none of ours."""
+    facts: Mapping[str, Any] = {}
+    """What else it says of its run, in its own words."""
+
+
+class Reported(Stored):
+    """What an import says that a run cost. Not measured here; None: not told."""
+
+    trainable_parameters: int | None = None
+    total_parameters: int | None = None
+    extra_forward_flops: float | None = None
+    """Of one input of 512 tokens, more than the base model's."""
+    train_seconds: float | None = None
+    """As published; what it includes is the tool's business."""
+    step_seconds: float | None = None
+    """All training steps together, and nothing else."""
+    evaluation_seconds: float | None = None
+    """All validations together."""
+    tokens_per_second: float | None = None
+    """Training tokens over step time, mean over the looks that give it."""
+    memory_mean_bytes: float | None = None
+    memory_p99_bytes: float | None = None
+    memory_peak_bytes: float | None = None
+
+
 class Manifest(Stored):
-    """Where, when and with what a record was made."""
+    """Where, when and with what a record was made. Of an import, what it tells: the rest
+    is "", 0 or None."""
 
     started_at: str
     finished_at: str
@@ -68,7 +110,7 @@ class Manifest(Stored):
     git_dirty: bool | None
     initial_adapter_sha256: str | None
     """Of the trainable tensors before the first step."""
-    chat_template: bool
+    chat_template: bool | None
     """Whether prompts went through the tokenizer's chat template."""
     resumed: int = 0
     """How often the run went on from a checkpoint after an interruption."""
@@ -78,6 +120,7 @@ class Record(Stored):
     """The outcome of one cell: enough to rank it, audit it and repeat it."""
 
     schema_version: Literal[1] = 1
+    kind: Kind = "run"
     cell: Cell
     status: Status
     manifest: Manifest
@@ -100,6 +143,9 @@ class Record(Stored):
     """Examples used and left out: "train examples", "prompts cut", ..."""
     seconds: Mapping[str, float] = {}
     """Wall time by phase. An account of the run, not a measure of the method's cost."""
+    provenance: Provenance | None = None
+    """None for a run of ours, of which `manifest` says all."""
+    reported: Reported | None = None
 
     @property
     def headline(self) -> Score | None:

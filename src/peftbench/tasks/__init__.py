@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peftbench.catalogue import Catalogue
+from peftbench.errors import InvalidSpec
 from peftbench.spec.benchmark import Protocol
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
@@ -19,6 +20,10 @@ def get(name: str, protocol: Protocol = "strict") -> Task:
     task = CATALOGUE.get(name)
     if protocol == "strict":
         return task
+    if protocol != "peft-bench":
+        raise InvalidSpec(
+            f"No task is run by the protocol {protocol}: it is of imports alone."
+        )
     from peftbench.tasks.peft_bench import under_peft_bench
 
     return under_peft_bench(CATALOGUE.canonical(name), task)
