@@ -67,7 +67,10 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     for task in benchmark.tasks:
         for metric in tasks.get(task, benchmark.protocol).metrics:
             metrics.get(metric)
-    data = {task: data_identity(task, data_dir=data_dir) for task in benchmark.tasks}
+    data = {
+        task: data_identity(task, data_dir=data_dir, protocol=benchmark.protocol)
+        for task in benchmark.tasks
+    }
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
     for model, source in sources:
         _check_supported(model, source, built)

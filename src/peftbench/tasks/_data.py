@@ -86,9 +86,11 @@ def load_task_data(
     return task_data(name, task, find_source(name, task, data_dir), limits)
 
 
-def data_identity(name: str, *, data_dir: Path | None) -> str:
+def data_identity(
+    name: str, *, data_dir: Path | None, protocol: Protocol = "strict"
+) -> str:
     """`TaskData.identity`, found without parsing a row; raises `DataError` as that."""
-    return find_source(_canonical(name), tasks.get(name), data_dir).identity
+    return find_source(_canonical(name), tasks.get(name, protocol), data_dir).identity
 
 
 def task_data(

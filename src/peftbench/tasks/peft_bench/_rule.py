@@ -39,6 +39,7 @@ class Rule:
     references: Callable[[Row], Sequence[str]] | None = None
     fields: tuple[str, ...] = ()  # () where those of the strict task do
     splits: Mapping[Split, str] = field(default_factory=dict)  # what differs
+    expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
     max_new_tokens: int = 16
     version: int = 1
 
@@ -63,12 +64,14 @@ def derive(rule: Rule, strict: Task) -> Task:
     return replace(
         strict,
         splits={**strict.splits, **rule.splits},
+        further_tests={},
         fields=rule.fields or strict.fields,
         to_example=partial(_to_example, rule, strict),
         read_answer=rule.read or rule.read_label,
         metrics=rule.metrics,
         labels=tuple(rule.words.values()),
         max_new_tokens=rule.max_new_tokens,
+        expand=rule.expand,
         version=rule.version,
     )
 
