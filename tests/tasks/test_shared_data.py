@@ -10,13 +10,22 @@ import pytest
 from peftbench import tasks
 from peftbench.tasks._data import TaskData, data_identity, load_task_data
 
-#: Premises that stand in two splits: the pack keeps pairs apart in RTE, not premises.
-KNOWN_SHARED_GROUPS = {
-    "rte": {"train/validation": 18, "train/test": 22, "validation/test": 3}
-}
 NONE_SHARED = {"train/validation": 0, "train/test": 0, "validation/test": 0}
+#: Groups that stand in two splits of the pack, which was cut by narrower ones: pairs in RTE
+#: and WiC, contexts in HellaSwag, twins in WinoGrande, questions with their choices in MMLU.
+KNOWN_SHARED_GROUPS = {
+    "rte": {"train/validation": 18, "train/test": 22, "validation/test": 3},
+    "wic": NONE_SHARED | {"train/validation": 1},
+    "hellaswag": NONE_SHARED | {"train/validation": 17},
+    "winogrande": {"train/validation": 23, "train/test": 87, "validation/test": 17},
+    "mmlu": NONE_SHARED | {"train/validation": 1, "train/test": 1},
+}
 
-NAMES = ("boolq", "copa", "gsm8k", "mnli", "openbookqa", "rte", "sst2", "stsb", "svamp")
+NAMES = (
+    "mnli", "qqp", "qnli", "sst2", "stsb", "mrpc", "rte", "cola", "multirc", "record",
+    "boolq", "wic", "wsc", "cb", "copa", "mmlu", "piqa", "siqa", "hellaswag", "winogrande",
+    "openbookqa", "math_qa", "gsm8k", "svamp",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -26,7 +35,9 @@ def data(request: pytest.FixtureRequest, shared_dir: Path) -> TaskData:
 
 def test_every_row_becomes_an_example(data: TaskData, shared_dir: Path) -> None:
     schema = json.loads((shared_dir / "data" / "schema.json").read_text("utf-8"))
-    expected = schema[data.name]["rows"]
+    expected = dict(schema[data.name]["rows"])
+    if data.name == "record":  # 26 queries, with 35 answers
+        expected["train"] = 35
     assert {split: len(data.examples[split]) for split in tasks.SPLITS} == expected
     assert dict(data.rows_before_limits) == expected
 
@@ -35,6 +46,18 @@ def test_every_completion_reads_back_to_its_target(data: TaskData) -> None:
     for examples in data.examples.values():
         for example in examples:
             assert data.task.read_answer(example.completion) == example.target
+
+
+def test_every_right_choice_reads_as_its_letter_also_behind_it(data: TaskData) -> None:
+    """But where two choices are the same text, which only MathQA and MMLU have."""
+    for examples in data.examples.values():
+        for example in examples:
+            choices = example.extra.get("choices", [])
+            if not choices or len(set(map(str.casefold, choices))) < len(choices):
+                continue
+            right = choices[data.task.labels.index(example.target)]
+            for raw in (f"{example.target}: {right}", f"({example.target}) {right}."):
+                assert data.task.read(raw, example.extra) == example.target
 
 
 def test_every_prompt_ends_ready_for_its_answer(data: TaskData) -> None:

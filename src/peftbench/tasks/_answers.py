@@ -47,6 +47,29 @@ def read_number(raw: str) -> str | None:
     return _plain(found) if found else None
 
 
+#: What may introduce a number, and the unit that may follow it.
+_LEAD = r"(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*)?"
+_UNIT = r"(?:\s*[%$€£]|\s*[^\W\d_]+(?:[ /-][^\W\d_]+){0,3})?"
+_QUANTITY = re.compile(
+    rf"{_LEAD}(?:{_NUMBER.pattern}){_UNIT}\s*\.?", re.VERBOSE | re.IGNORECASE
+)
+
+
+def read_quantity(raw: str) -> str | None:
+    """Read a number that may have a unit of up to four words, or "The answer is" before it.
+
+    It is the whole first line with text. A second number leaves it undecided.
+
+    >>> [read_quantity(raw) for raw in ("18", "$1,200.50", "18 kg", "The answer is 7 plums.")]
+    ['18', '1200.50', '18', '7']
+    >>> [read_quantity(raw) for raw in ("9 - 2 = 7", "7 or 8", "seven", "Tom has 7")]
+    [None, None, None, None]
+    """
+    line = next((line for line in raw.splitlines() if line.strip()), "")
+    found = _QUANTITY.fullmatch(line.strip())
+    return _plain(found) if found else None
+
+
 def read_last_number(raw: str) -> str | None:
     """Read the last number in a free answer, such as a worked solution.
 
@@ -57,6 +80,15 @@ def read_last_number(raw: str) -> str | None:
     """
     found = list(_NUMBER.finditer(raw))
     return _plain(found[-1]) if found else None
+
+
+def read_text(raw: str) -> str | None:
+    """Read a free answer: the whole output, if there is any text in it.
+
+    >>> read_text(" Lena  Falk\\n"), read_text(" \\n")
+    ('Lena Falk', None)
+    """
+    return " ".join(raw.split()) or None
 
 
 def number_after(marker: str) -> Callable[[str], str | None]:

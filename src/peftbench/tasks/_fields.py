@@ -18,6 +18,14 @@ def text_of(row: Row, field: str) -> str:
     return value.strip()
 
 
+def texts_of(row: Row, field: str) -> list[str]:
+    """The texts in the list `field`, each without blanks around it."""
+    value = row[field]
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise DataError(f"{field!r} must be a list of texts; found {shown(value)}.")
+    return [text.strip() for text in value]
+
+
 def label_of(row: Row, field: str, names: Mapping[Any, str]) -> str:
     """Our name of the label in `field`, from `names`, which maps the hub's values."""
     value = row[field]

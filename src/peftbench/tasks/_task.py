@@ -73,14 +73,18 @@ class Task:
         """The answer in an output; None where it cannot be read.
 
         Where a row's `extra["choices"]` hold the texts that the labels stand for, in their
-        order, an output that only repeats one of them is its label.
+        order, an output that repeats one of them is its label too, also behind that label:
+        "an iron nail", "C: both A and B".
         """
         answer = self.read_answer(raw)
-        if answer is None and extra and "choices" in extra:
-            texts = [_plain(choice) for choice in extra["choices"]]
-            if texts.count(_plain(raw)) == 1:
-                return self.labels[texts.index(_plain(raw))]
-        return answer
+        if answer is not None or not extra or "choices" not in extra:
+            return answer
+        found = set()
+        for label, choice in zip(self.labels, extra["choices"], strict=True):
+            head = _before(_plain(choice), _plain(raw))
+            if head is not None and (not head or self.read_answer(head) == label):
+                found.add(label)
+        return found.pop() if len(found) == 1 else None
 
     @property
     def answer_bound(self) -> int:
@@ -96,5 +100,12 @@ class Task:
 
 
 def _plain(text: str) -> str:
-    """A choice as it is compared: without case, repeated blanks and a final full stop."""
-    return " ".join(text.casefold().split()).rstrip(".")
+    """A choice as it is compared: without repeated blanks and a final full stop."""
+    return " ".join(text.split()).rstrip(".")
+
+
+def _before(end: str, text: str) -> str | None:
+    """What stands before `end`, whatever its case; None where `text` does not end in it."""
+    split = len(text) - len(end)
+    is_end = split >= 0 and text[split:].casefold() == end.casefold()
+    return text[:split].strip() if is_end else None

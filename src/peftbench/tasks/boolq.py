@@ -47,6 +47,7 @@ TASK = Task(
     subset="boolq",
     revision="3de24cf8022e94f4ee4b9d55a6f539891524d646",
     splits={"train": "train", "test": "validation"},
+    sizes={"train": 9_427, "validation": 3_270},
     license="CC BY-SA 3.0",
     fields=("question", "passage", "label"),
     to_example=to_example,

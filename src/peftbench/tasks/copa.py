@@ -17,11 +17,11 @@ positive class, so F1 is the mean over both.
 
 from __future__ import annotations
 
-from peftbench.tasks._answers import label_reader
+from peftbench.tasks._choices import choice_example, letter_reader, letters
 from peftbench.tasks._fields import label_of, text_of
 from peftbench.tasks._task import Example, Row, Task
 
-LABELS = ("A", "B")
+LABELS = letters(2)
 
 
 def to_example(row: Row) -> Example:
@@ -29,17 +29,11 @@ def to_example(row: Row) -> Example:
     asked = label_of(row, "question", {"cause": "cause", "effect": "effect"})
     first, second = text_of(row, "choice1"), text_of(row, "choice2")
     answer = label_of(row, "label", {0: "A", 1: "B"})
-    return Example(
-        prompt=(
-            f"Premise: {text_of(row, 'premise')}\n"
-            f"Question: Which is the more likely {asked} of the premise?\n"
-            f"A: {first}\n"
-            f"B: {second}\n"
-            "Answer with A or B.\n"
-            "Answer:"
-        ),
-        completion=answer,
-        target=answer,
+    return choice_example(
+        f"Premise: {text_of(row, 'premise')}\n"
+        f"Question: Which is the more likely {asked} of the premise?",
+        [first, second],
+        LABELS.index(answer),
         # Whatever its premise, a pair of choices gives the answer away.
         group="\n".join(sorted((first, second))),
     )
@@ -51,13 +45,15 @@ TASK = Task(
     subset="copa",
     revision="3de24cf8022e94f4ee4b9d55a6f539891524d646",
     splits={"train": "train", "test": "validation"},
+    sizes={"train": 400, "validation": 100},
     license="other (COPA's own terms; the hub's SuperGLUE card)",
     fields=("premise", "choice1", "choice2", "question", "label"),
     to_example=to_example,
-    read_answer=label_reader(LABELS),
+    read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,
-    max_new_tokens=8,
+    max_new_tokens=32,
+    version=2,
     example_row={
         "premise": "The lamp went out.",
         "choice1": "The bulb was old.",

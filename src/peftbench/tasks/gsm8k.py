@@ -53,6 +53,7 @@ TASK = Task(
     subset="main",
     revision="740312add88f781978c0658806c59bc2815b9866",
     splits={"train": "train", "test": "test"},
+    sizes={"train": 7_473, "test": 1_319},
     license="MIT",
     fields=("question", "answer"),
     to_example=to_example,

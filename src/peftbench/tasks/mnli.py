@@ -10,9 +10,10 @@ completion  "maybe"
 target      "maybe"
 
 The GLUE version (Wang et al., 2019, arXiv:1804.07461). Its test labels are hidden, so the
-matched validation split, of the genres trained on, is our test. "entailment", "neutral"
-and "contradiction" become yes, maybe and no, words that need no definition; `rte` asks the
-same question and calls an entailed hypothesis yes too.
+matched validation split, of the genres trained on, is our test; the mismatched one, of other
+genres, is scored beside it, from the same adapter, as `mismatched_accuracy` and so on.
+"entailment", "neutral" and "contradiction" become yes, maybe and no, words that need no
+definition; `rte` asks the same question and calls an entailed hypothesis yes too.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ TASK = Task(
     subset="mnli",
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
     splits={"train": "train", "test": "validation_matched"},
+    further_tests={"mismatched": "validation_mismatched"},
+    sizes={
+        "train": 392_702,
+        "validation_matched": 9_815,
+        "validation_mismatched": 9_832,
+    },
     license="other (terms per genre; the hub's GLUE card)",
     fields=("premise", "hypothesis", "label"),
     to_example=to_example,

@@ -15,11 +15,11 @@ in the row's own list of labels, whatever they are called there.
 from __future__ import annotations
 
 from peftbench.errors import DataError
-from peftbench.tasks._answers import label_reader
+from peftbench.tasks._choices import choice_example, letter_reader, letters
 from peftbench.tasks._fields import shown, text_of
 from peftbench.tasks._task import Example, Row, Task
 
-LABELS = ("A", "B", "C", "D")
+LABELS = letters(4)
 
 
 def to_example(row: Row) -> Example:
@@ -29,16 +29,7 @@ def to_example(row: Row) -> Example:
     key = text_of(row, "answerKey")
     if key not in keys:
         raise DataError(f"'answerKey' is {shown(key)}; allowed: {', '.join(keys)}.")
-    answer = LABELS[keys.index(key)]
-    choices = "\n".join(
-        f"{letter}: {text.strip()}" for letter, text in zip(LABELS, texts, strict=True)
-    )
-    return Example(
-        prompt=f"Question: {stem}\n{choices}\nAnswer with A, B, C or D.\nAnswer:",
-        completion=answer,
-        target=answer,
-        group=stem,
-    )
+    return choice_example(f"Question: {stem}", texts, keys.index(key), group=stem)
 
 
 def _choices(row: Row) -> tuple[list[str], list[str]]:
@@ -61,13 +52,15 @@ TASK = Task(
     subset="main",
     revision="388097ea7776314e93a529163e0fea805b8a6454",
     splits={"train": "train", "validation": "validation", "test": "test"},
+    sizes={"train": 4_957, "validation": 500, "test": 500},
     license="unknown (the hub's card)",
     fields=("question_stem", "choices", "answerKey"),
     to_example=to_example,
-    read_answer=label_reader(LABELS),
+    read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,
-    max_new_tokens=8,
+    max_new_tokens=32,
+    version=2,
     example_row={
         "question_stem": "A magnet will pull on",
         "choices": {

@@ -47,6 +47,7 @@ TASK = Task(
     subset="rte",
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
     splits={"train": "train", "test": "validation"},
+    sizes={"train": 2_490, "validation": 277},
     license="other (the RTE challenges' own terms; the hub's GLUE card)",
     fields=("sentence1", "sentence2", "label"),
     to_example=to_example,

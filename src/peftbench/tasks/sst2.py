@@ -42,6 +42,7 @@ TASK = Task(
     subset="sst2",
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
     splits={"train": "train", "test": "validation"},
+    sizes={"train": 67_349, "validation": 872},
     license="other (SST-2's own terms; the hub's GLUE card)",
     fields=("sentence", "label"),
     to_example=to_example,

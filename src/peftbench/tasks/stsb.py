@@ -62,6 +62,7 @@ TASK = Task(
     subset="stsb",
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
     splits={"train": "train", "test": "validation"},
+    sizes={"train": 5_749, "validation": 1_500},
     license="CC BY-SA 4.0 for the scores; other terms per source of the sentences",
     fields=("sentence1", "sentence2", "label"),
     to_example=to_example,

@@ -7,13 +7,14 @@ prompt      "Situation: Tom had 9 plums. He ate 2 plums and 3 figs\\n
 completion  "7"
 target      "7"
 
-The answer is the number, not the equation that leads to it, and is compared with the row's
-own. The hub's 700 training and 300 test rows are its owner's cut, not the paper's.
+The answer is the number, perhaps with its unit, not the equation that leads to it, and is
+compared with the row's own. The hub's 700 training and 300 test rows are its owner's cut,
+not the paper's.
 """
 
 from __future__ import annotations
 
-from peftbench.tasks._answers import read_number
+from peftbench.tasks._answers import read_quantity
 from peftbench.tasks._fields import number_of, text_of
 from peftbench.tasks._task import Example, Row, Task
 
@@ -39,12 +40,14 @@ TASK = Task(
     hub_id="ChilleD/SVAMP",
     revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef",
     splits={"train": "train", "test": "test"},
+    sizes={"train": 700, "test": 300},
     license="MIT",
     fields=("Body", "Question", "Answer"),
     to_example=to_example,
-    read_answer=read_number,
+    read_answer=read_quantity,
     metrics=("numeric_match",),
     max_new_tokens=16,
+    version=2,
     example_row={
         "Body": "Tom had 9 plums. He ate 2 plums and 3 figs",
         "Question": "How many plums has he now?",

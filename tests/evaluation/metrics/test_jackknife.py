@@ -16,7 +16,7 @@ from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_erro
 
 def answers_for(name: str, n: int, seed: int = 0) -> Answers:
     chance = random.Random(seed)
-    if name in ("pearson", "spearman", "numeric_match"):
+    if name.endswith(("pearson", "spearman", "numeric_match", "gsm8k")):
         gold = [chance.randint(0, 50) / 10 for _ in range(n)]
         read = [
             None if chance.random() < 0.1 else f"{g + chance.gauss(0, 1):.1f}" for g in gold
@@ -24,7 +24,14 @@ def answers_for(name: str, n: int, seed: int = 0) -> Answers:
         return Answers(predicted=read, targets=[f"{g:.1f}" for g in gold])
     targets = [chance.choice(("no", "yes")) for _ in range(n)]
     given = [chance.choice((t, t, t, "no", "yes", None)) for t in targets]
-    return Answers(predicted=given, targets=targets, labels=("no", "yes"))
+    return Answers(
+        predicted=given,
+        targets=targets,
+        labels=("no", "yes"),
+        groups=[f"passage {i}" for i in range(n)],
+        references=[(target,) for target in targets],
+        extras=[{"question": i} for i in range(n)],
+    )
 
 
 MEANS = [name for name in metrics.names() if metrics.get(name).per_row]
@@ -60,11 +67,7 @@ def test_pseudo_values_are_those_of_leaving_every_row_out(name: str) -> None:
     n, whole = 30, metric.score(answers)
     slow = []
     for i in range(n):
-        rest = Answers(
-            predicted=[p for j, p in enumerate(answers.predicted) if j != i],
-            targets=[t for j, t in enumerate(answers.targets) if j != i],
-            labels=answers.labels,
-        )
+        rest = answers.take([j for j in range(n) if j != i])
         slow.append(n * whole - (n - 1) * metric.score(rest))
     assert pseudo_values(metric, answers) == pytest.approx(slow)
 

@@ -39,6 +39,14 @@ class Answers:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def all_references(self) -> Sequence[tuple[str, ...]]:
+        """The right answers of every row: its references, or its target alone."""
+        if not self.references:
+            return [(target,) for target in self.targets]
+        pairs = zip(self.references, self.targets, strict=True)
+        return [references or (target,) for references, target in pairs]
+
     def take(self, rows: Sequence[int]) -> Self:
         """These rows alone, in this order."""
 
