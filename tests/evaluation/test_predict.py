@@ -23,6 +23,7 @@ from peftbench.spec import ModelChoice, Training
 from peftbench.tasks import Task
 from peftbench.tasks._answers import label_reader
 from peftbench.training.batches import Batch
+from peftbench.training.data import TrainingData
 from peftbench.training.encode import Encoder, stop_ids
 from peftbench.training.logits import all_logits
 from peftbench.training.run import Run
@@ -84,7 +85,7 @@ def trained(
     rows = [encoder.encode_example(example) for example in examples]
     rows = [row for row in rows if len(row) < 200] or rows[:4]
     batches = [[i % len(rows) for i in range(s, s + 4)] for s in range(steps)]
-    run = Run(adapted, training, rows, batches, pad_id=0)
+    run = Run(adapted, TrainingData(rows, batches, training, 0, torch.device("cpu")))
     for _ in range(steps):
         run.step()
     return adapted.eval()
@@ -344,7 +345,7 @@ def test_another_spelling_of_a_label_is_decoded_and_read(
     prompts = ["How is Ada?", "How is Ben?"]
     rows = [encoder.encode(prompt, "Good") for prompt in prompts]
     training = Training(steps=15, batch_size=2, learning_rate=1e-3, warmup_fraction=0)
-    run = Run(adapted, training, rows, [[0, 1]] * 15, pad_id=0)
+    run = Run(adapted, TrainingData(rows, [[0, 1]] * 15, training, 0, torch.device("cpu")))
     for _ in range(15):
         run.step()
     try:

@@ -12,7 +12,7 @@ from torch import nn
 from peftbench import methods
 from peftbench.spec import Training
 from peftbench.testing import tiny_llama
-from peftbench.training.batches import plan_batches
+from peftbench.training.data import TrainingData
 from peftbench.training.encode import Encoded
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything
@@ -64,16 +64,14 @@ def make_run(
         training = Training(**settings)
         chosen = small_settings.get(name, {}) if parameters is None else parameters
         seed_everything(seed)
-        adapted: nn.Module = methods.get(name)(**chosen).attach(model or tiny_llama())
-        lengths = [len(example) for example in examples]
-        batches = plan_batches(lengths, training, seed=seed, task="toy")
+        method = methods.get(name)(**chosen)
+        data = TrainingData.planned(examples, training, seed=seed, task="toy", pad_id=0)
+        adapted: nn.Module = method.attach_for(model or tiny_llama(), data.occasion)
         return Run(
             adapted,
-            training,
-            examples,
-            batches,
-            pad_id=0,
+            data,
             higher_is_better=higher_is_better,
+            hook=method.hook(adapted, data.occasion),
         )
 
     return make

@@ -7,10 +7,11 @@ addition are two); memory is that of live tensors, so it is the same on every ma
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,14 @@ from torch.utils.flop_counter import (
 )
 from torch.utils.weak import WeakIdKeyDictionary
 
-from peftbench.methods import Method
+from peftbench.methods import Hook, Method, Occasion
 from peftbench.models._load import BaseModel
+from peftbench.spec import Training
+from peftbench.training.batches import Batch
 from peftbench.training.seeds import seed_everything, trainable
+
+#: What the method is told of the length of its run.
+_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,21 @@ def measure(
     repeats: int,
 ) -> Measured:
     """Probe `method` on `base`, which is left as it was. Inputs are (batch, length)."""
+    batch = _batch(base, *training)
+    # Far from the end of a run, with a step too small to change what is measured.
+    occasion = Occasion(_STEPS, Training(learning_rate=1e-9), lambda: iter([batch]))
     seed_everything(0)
-    adapted = method.attach(base.model)
+    adapted = method.attach_for(base.model, occasion)
     try:
         stored = _stored_bytes(method, adapted)
         parameters = trainable(adapted)
         adapted.eval()
         with torch.no_grad():
             forward = _flops(lambda: adapted(input_ids=_tokens(base, *inference)))
-        inputs = _tokens(base, *training)
         if parameters:
-            optimizer = torch.optim.AdamW(parameters.values(), lr=1e-9)
-            step = _stepper(adapted, inputs, optimizer)
+            hook = method.hook(adapted, occasion) or Hook()
+            optimizer = hook.optimizer(parameters, occasion.training)
+            step = _stepper(adapted, batch, hook, optimizer, parameters)
             memory = _peak_memory(adapted, step, optimizer)
             step_flops = _flops(step)
             seconds = _timed(step, repeats)
@@ -73,7 +82,7 @@ def measure(
 
             def look() -> None:
                 with torch.no_grad():
-                    adapted(input_ids=inputs)
+                    adapted(input_ids=batch.input_ids)
 
             memory, step_flops, seconds = _peak_memory(adapted, look), 0, []
     finally:
@@ -120,19 +129,38 @@ def _tokens(base: BaseModel, batch: int, length: int) -> torch.Tensor:
     return torch.randint(size, (batch, length), generator=generator).to(base.device)
 
 
+def _batch(base: BaseModel, rows: int, length: int) -> Batch:
+    """Fixed token ids, of which all but the first are answers."""
+    ids = _tokens(base, rows, length)
+    answers = torch.ones_like(ids, dtype=torch.bool)
+    answers[:, -1] = False
+    return Batch(ids, answers, ids[:, 1:].flatten())
+
+
 def _stepper(
-    adapted: nn.Module, inputs: torch.Tensor, optimizer: torch.optim.Optimizer
+    adapted: nn.Module,
+    batch: Batch,
+    hook: Hook,
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
 ) -> Callable[[], None]:
-    """One training step on `inputs`, the loss over all positions."""
+    """One training step on `batch`, with all that the method does in it."""
+    length = batch.input_ids.shape[1]
+    steps = itertools.count()
 
     def step() -> None:
         adapted.train()
-        logits = adapted(input_ids=inputs, use_cache=False).logits[:, -inputs.shape[1] :]
-        cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), inputs[:, 1:].flatten()
-        ).backward()
+        hook.before_forward(batch)
+        logits = adapted(input_ids=batch.input_ids, use_cache=False).logits[:, -length:]
+        cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch.targets).backward()
+        if (penalty := hook.penalty()) is not None:
+            penalty.backward()
+        number = next(steps)
+        hook.before_step(number)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        hook.after_step(number)
+        for parameter in parameters.values():
+            parameter.grad = None
 
     return step
 
@@ -217,7 +245,12 @@ def _peak_memory(
     frozen = sum(p.numel() * p.element_size() for p in parameters if not p.requires_grad)
     step()
     states = optimizer.state.values() if optimizer else ()
-    state = [tensor for moments in states for tensor in moments.values()]
+    state = [
+        value
+        for moments in states
+        for value in moments.values()
+        if isinstance(value, torch.Tensor)
+    ]
     with _LiveBytes() as live:
         for tensor in [*parameters, *adapted.buffers(), *state]:
             live.follow(tensor)

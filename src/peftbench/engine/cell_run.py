@@ -20,7 +20,7 @@ from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_erro
 from peftbench.evaluation.predict import Output, Predictor
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
-from peftbench.spec import Cell, Training
+from peftbench.spec import Cell
 from peftbench.spec.cell import canonical_json
 from peftbench.store import (
     Baseline,
@@ -35,7 +35,7 @@ from peftbench.store import (
 )
 from peftbench.tasks import Example
 from peftbench.tasks._data import TaskData
-from peftbench.training.batches import plan_batches
+from peftbench.training.data import TrainingData
 from peftbench.training.encode import Encoded, Encoder, stop_ids
 from peftbench.training.logits import all_logits
 from peftbench.training.loop import Member, train_group
@@ -77,12 +77,17 @@ class CellRun:
 
     def compute(self) -> Record:
         """Train and score; returns the record, with its files in `staging`."""
+        data, left_out = self._training_data()
         seed_everything(self.cell.seed or 0)
-        adapted = self.method.attach(self.base.model)
+        adapted = (
+            self.method.attach_for(self.base.model, data.occasion)
+            if data
+            else self.method.attach(self.base.model)
+        )
         try:
             self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
             count = sum(p.numel() for p in trainable(adapted).values())
-            run, left_out = self._train(adapted) if self.cell.training else (None, 0)
+            run = self._train(adapted, data) if data else None
             with self.clock.phase("save"):
                 self.method.save(adapted, self.staging / "adapter")
                 trained = self._probe(adapted)
@@ -108,12 +113,29 @@ class CellRun:
             resumed=self.resumed,
         )
 
-    def _train(self, adapted: nn.Module) -> tuple[Run, int]:
-        training = self.cell.training
-        assert training is not None
+    def _training_data(self) -> tuple[TrainingData | None, int]:
+        """What the run is trained on, if it is, and how many examples were too long."""
+        if not self.cell.training:
+            return None, 0
         with self.clock.phase("tokenise"):
             examples, left_out = self._encoded(self.data.examples["train"])
-            run = self._run(adapted, training, examples)
+            data = TrainingData.planned(
+                examples,
+                self.cell.training,
+                seed=self.cell.seed or 0,
+                task=self.cell.task.name,
+                pad_id=int(self.base.tokenizer.pad_token_id),
+                device=self.base.device,
+            )
+        return data, left_out
+
+    def _train(self, adapted: nn.Module, data: TrainingData) -> Run:
+        run = Run(
+            adapted,
+            data,
+            higher_is_better=self.headline.better == "higher",
+            hook=self.method.hook(adapted, data.occasion),
+        )
         validation = self.data.examples["validation"]
         member = Member(
             run,
@@ -126,23 +148,7 @@ class CellRun:
         self.resumed = run.progress.resumed
         if member.failure:
             raise member.failure
-        return run, left_out
-
-    def _run(
-        self, adapted: nn.Module, training: Training, examples: Sequence[Encoded]
-    ) -> Run:
-        lengths = [len(example) for example in examples]
-        batches = plan_batches(
-            lengths, training, seed=self.cell.seed or 0, task=self.cell.task.name
-        )
-        return Run(
-            adapted,
-            training,
-            examples,
-            batches,
-            pad_id=int(self.base.tokenizer.pad_token_id),
-            higher_is_better=self.headline.better == "higher",
-        )
+        return run
 
     def _encoded(self, examples: Sequence[Example]) -> tuple[list[Encoded], int]:
         """Training examples in tokens; those that are too long are left out whole."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from peftbench.catalogue import Catalogue
+from peftbench.methods._hook import Hook, Occasion
 from peftbench.methods._method import Family, Method, PeftMethod
 
 CATALOGUE: Catalogue[type[Method]] = Catalogue("method", __name__, "METHOD", separator="-")
 names = CATALOGUE.names
 get = CATALOGUE.get
 
-__all__ = ["CATALOGUE", "Family", "Method", "PeftMethod", "get", "names"]
+__all__ = [
+    "CATALOGUE",
+    "Family",
+    "Hook",
+    "Method",
+    "Occasion",
+    "PeftMethod",
+    "get",
+    "names",
+]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from peftbench.errors import InvalidSpec, ModelError
+from peftbench.methods._hook import Hook, Occasion
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -72,6 +73,18 @@ class Method(ABC):
         Random initial values are drawn from torch's global generator. What is trained is
         float32, whatever the precision of the base.
         """
+
+    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:  # noqa: ARG002
+        """`attach` for a run that is known: what a run calls.
+
+        For methods whose start or schedule depends on the number of steps, the settings of
+        training, or the training data.
+        """
+        return self.attach(model)
+
+    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook | None:  # noqa: ARG002
+        """How this method takes part in training; None: AdamW on what requires grad."""
+        return None
 
     @abstractmethod
     def detach(self, adapted: nn.Module) -> PreTrainedModel:

@@ -32,7 +32,11 @@ from torch import nn
 from peftbench.errors import InvalidSpec
 from peftbench.methods import Method
 from peftbench.models import Shapes
+from peftbench.spec import Training
 from peftbench.testing.models import tiny_llama
+from peftbench.training.data import TrainingData
+from peftbench.training.encode import Encoded
+from peftbench.training.run import Run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -99,11 +103,11 @@ def count_is_the_closed_form(method: Method, model_factory: ModelFactory) -> str
 
 
 def only_the_adapter_trains(method: Method, model_factory: ModelFactory) -> str:
-    """Ten steps of AdamW move every trained tensor, and not one bit of anything else."""
+    """Ten steps of training move every trained tensor, and not one bit of anything else."""
     adapted = _attached(method, model_factory())
     trained = _trainable(adapted)
     before = {name: tensor.detach().clone() for name, tensor in _state(adapted).items()}
-    _train(adapted, steps=10)
+    _train(method, adapted, steps=10)
     after = _state(adapted)
     assert after.keys() == before.keys(), "training added or removed tensors"
     still = [name for name in trained if torch.equal(after[name], before[name])]
@@ -281,29 +285,40 @@ def _tokens() -> torch.Tensor:
     return torch.tensor([[5, 9, 33, 7, 61, 20, 8, 14], [44, 3, 17, 25, 70, 6, 52, 11]])
 
 
-def _attached(method: Method, model: PreTrainedModel) -> nn.Module:
+def _data(device: torch.device, steps: int) -> TrainingData:
+    """So many steps on the two rows, every token after the first a target."""
+    rows = [Encoded(tuple(row[:1]), tuple(row[1:])) for row in _tokens().tolist()]
+    training = Training(
+        steps=steps,
+        batch_size=len(rows),
+        learning_rate=1e-2,
+        scheduler="constant",
+        warmup_fraction=0,
+        max_grad_norm=None,
+    )
+    batches = [list(range(len(rows)))] * steps
+    return TrainingData(rows, batches, training, pad_id=0, device=device)
+
+
+def _attached(method: Method, model: PreTrainedModel, steps: int = 10) -> nn.Module:
+    """`model` with `method` on it as a run of `steps` steps attaches it."""
     torch.manual_seed(7)
-    return method.attach(model)
+    return method.attach_for(model, _data(model.device, steps).occasion)
 
 
 def _trained(method: Method, model: PreTrainedModel) -> nn.Module:
-    return _train(_attached(method, model), steps=3)
+    return _train(method, _attached(method, model, steps=3), steps=3)
 
 
-def _train(adapted: nn.Module, steps: int) -> nn.Module:
-    parameters = list(_trainable(adapted).values())
-    if not parameters:
+def _train(method: Method, adapted: nn.Module, steps: int) -> nn.Module:
+    """`adapted` after so many steps of the loop that all runs go through."""
+    trained = _trainable(adapted)
+    if not trained:
         return adapted
-    adapted.train()
-    optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.0)
-    tokens = _tokens()
+    data = _data(next(iter(trained.values())).device, steps)
+    run = Run(adapted, data, hook=method.hook(adapted, data.occasion))
     for _ in range(steps):
-        optimizer.zero_grad()
-        logits = _raw_logits(adapted, tokens)[:, -tokens.shape[1] :]
-        nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()
-        ).backward()
-        optimizer.step()
+        run.step()
     return adapted
 
 

@@ -15,8 +15,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from peftbench.errors import Diverged, OutOfMemory
+from peftbench.methods import Hook
 from peftbench.spec import Training
+from peftbench.training import optimizer_state
 from peftbench.training.batches import Batch, micro_batches
+from peftbench.training.data import TrainingData
 from peftbench.training.encode import Encoded
 from peftbench.training.logits import answer_logits
 from peftbench.training.seeds import trainable
@@ -69,25 +72,21 @@ class Run:
     def __init__(
         self,
         model: nn.Module,
-        training: Training,
-        examples: Sequence[Encoded],
-        batches: Sequence[Sequence[int]],
+        data: TrainingData,
         *,
-        pad_id: int,
         higher_is_better: bool = True,
+        hook: Hook | None = None,
     ) -> None:
         self.model = model
-        self.training = training
-        self.examples = examples
-        self.batches = batches
-        self.pad_id = pad_id
+        self.training = training = data.training
+        self.examples = data.examples
+        self.batches = batches = data.batches
+        self.pad_id = data.pad_id
         self.sign = 1.0 if higher_is_better else -1.0
         self.parameters = trainable(model)
-        self.optimizer = torch.optim.AdamW(
-            list(self.parameters.values()),
-            lr=training.learning_rate,
-            weight_decay=training.weight_decay,
-        )
+        self.hook = hook or Hook()
+        self.optimizer = self.hook.optimizer(self.parameters, training)
+        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.best: dict[str, torch.Tensor] = {}
         size = training.micro_batch_size or training.batch_size
         self.progress = Progress(micro_batch_size=size)
@@ -108,8 +107,8 @@ class Run:
         """One optimiser step; raises `Diverged` or `OutOfMemory`."""
         rows = [self.examples[i] for i in self.batches[self.progress.step]]
         factor = learning_rate_factor(self.training, self.progress.step, len(self.batches))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * factor
+        for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
+            group["lr"] = peak * factor
         self.model.train()
         loss = self._gradients_within_memory(rows)
         limit = self.training.max_grad_norm or math.inf
@@ -120,20 +119,24 @@ class Run:
                 f"{self.progress.step + 1} of {len(self.batches)}. Try a lower learning "
                 f"rate than {self.training.learning_rate:g}."
             )
+        self.hook.before_step(self.progress.step)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.hook.after_step(self.progress.step)
+        self._clear_gradients()
         self.progress.step += 1
         self.progress.loss_sum += loss
         self.progress.loss_steps += 1
 
     def gradients(self, rows: Sequence[Encoded], micro_batch_size: int) -> float:
-        """Add the gradients of the mean loss per target token over all `rows`; returns
-        that loss in nats. How the rows are cut into micro-batches changes nothing."""
+        """Add the gradients of the mean loss per target token over all `rows` and of the
+        method's penalty; returns that loss in nats, without the penalty. How the rows are
+        cut into micro-batches changes nothing."""
         tokens = sum(len(row.completion) for row in rows)
         device = next(iter(self.parameters.values())).device
         total = 0.0
         for part in micro_batches(rows, micro_batch_size):
             batch = Batch.of(part, self.pad_id, device)
+            self.hook.before_forward(batch)
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
             ):
@@ -141,6 +144,8 @@ class Run:
             loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / tokens
             loss.backward()
             total += loss.item()
+        if (penalty := self.hook.penalty()) is not None:
+            penalty.backward()
         return total
 
     def look(self, score: float) -> None:
@@ -168,21 +173,23 @@ class Run:
         """Write all that the rest of the run depends on, random numbers included."""
         tensors = {f"now.{name}": p.detach() for name, p in self.parameters.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for name, parameter in self.parameters.items():
-            state = self.optimizer.state.get(parameter, {})
-            tensors |= {f"optimizer.{key}.{name}": state[key] for key in state}
+        moments, values = optimizer_state.pack(self.optimizer, self.parameters)
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        tensors |= {f"hook.{name}": tensor for name, tensor in self.hook.state().items()}
         tensors["random"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random_cuda"] = torch.cuda.get_rng_state()
         contiguous = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         save_file(contiguous, folder / "state.safetensors")
         (folder / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
+        (folder / "optimizer.json").write_text(json.dumps(values), "utf-8")
 
     @torch.no_grad()
     def load(self, folder: Path) -> None:
         """Go on exactly where `save` was called."""
         tensors = load_file(folder / "state.safetensors")
         raw: dict[str, Any] = json.loads((folder / "progress.json").read_text("utf-8"))
+        values: dict[str, Any] = json.loads((folder / "optimizer.json").read_text("utf-8"))
         looks = [Look(**look) for look in raw.pop("looks")]
         self.progress = Progress(looks=looks, **raw)
         self.progress.resumed += 1
@@ -190,14 +197,17 @@ class Run:
             parameter.copy_(tensors[f"now.{name}"])
             if f"best.{name}" in tensors:
                 self.best[name] = tensors[f"best.{name}"].to(parameter.device)
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                if f"optimizer.{key}.{name}" in tensors:
-                    value = tensors[f"optimizer.{key}.{name}"]
-                    where = value if key == "step" else value.to(parameter.device)
-                    self.optimizer.state[parameter][key] = where
+        moments = _under("optimizer.", tensors)
+        optimizer_state.unpack(self.optimizer, self.parameters, moments, values)
+        self.hook.load_state(_under("hook.", tensors))
         torch.set_rng_state(tensors["random"])
         if "random_cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random_cuda"])
+
+    def _clear_gradients(self) -> None:
+        """Of all that is trained, also of what an optimiser of the method's own leaves out."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     def _gradients_within_memory(self, rows: Sequence[Encoded]) -> float:
         """Halve the micro-batch until the step fits; its gradients stay the same."""
@@ -216,8 +226,17 @@ class Run:
                         "dtype."
                     ) from error
             self.progress.micro_batch_size = size
-            self.optimizer.zero_grad(set_to_none=True)
+            self._clear_gradients()
             torch.set_rng_state(random_state)
             if random_state_cuda is not None:
                 torch.cuda.set_rng_state(random_state_cuda)
                 torch.cuda.empty_cache()
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names start with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
