@@ -19,21 +19,88 @@ from peftbench.store.record import (
 
 
 class Interval(Stored):
-    """A mean over seeds with its 95 % confidence interval (Student's t).
+    """A mean over seeds with its 95 % confidence interval.
 
-    `low` and `high` are None where there is nothing to estimate them from: one seed, or
-    a method that trains nothing and therefore has no seeds.
+    `low` and `high` are None where there is nothing honest to estimate them from: one
+    seed of a method that trains, or scores without their rows.
     """
 
     mean: float
     low: float | None
     high: float | None
     seeds: int
+    over: Literal["seeds and rows", "rows", "seeds"] = "seeds"
+    """What was drawn at random: test rows too (the hierarchical bootstrap), rows alone (a
+    method without seeds), or seeds alone where no row scores are at hand (Student's t)."""
 
     @property
     def half_width(self) -> float | None:
         """Half the interval's width, the ± of a table; None where there is none."""
-        return None if self.high is None else self.high - self.mean
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2
+
+
+class Difference(Stored):
+    """The paired mean difference of two methods, first minus second."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    """Two-sided, of no difference; not yet corrected for other comparisons."""
+
+
+class Estimate(Stored):
+    """A number with its 95 % interval over seeds, where there are several."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Comparison(Stored):
+    """The best method of a task against another one, on the same test rows."""
+
+    model: str
+    task: str
+    best: str
+    method: str
+    difference: Difference
+    """In headline score, best minus other."""
+    adjusted_p_value: float
+    """After Holm, over all methods of the task."""
+    mcnemar_p_value: float | None
+    """Where every row is right or wrong; not corrected."""
+
+
+class Aggregate(Stored):
+    """One method over all tasks and seeds, on scores corrected for chance."""
+
+    model: str
+    method: str
+    interquartile_mean: Estimate
+    improvement: Estimate | None
+    """Probability that a run of the method with the best interquartile mean is better
+    than one of this; None for that method itself."""
+    profile: tuple[float, ...]
+    """Share of runs above each of `PROFILE_THRESHOLDS`, every task counting the same."""
+
+
+#: Chance-corrected scores at which performance profiles are read.
+PROFILE_THRESHOLDS = tuple(step / 20 for step in range(-4, 21))
+
+
+class CriticalDifference(Stored):
+    """Whether average ranks over tasks differ by more than chance; see
+    `scoring/critical_difference.py`."""
+
+    friedman_p_value: float
+    distance: float
+    """Nemenyi's: average ranks further apart differ at the 5 % level."""
+    average_ranks: Mapping[str, float]
+    nemenyi_cliques: tuple[tuple[str, ...], ...]
+    wilcoxon_cliques: tuple[tuple[str, ...], ...]
 
 
 class Entry(Stored):
@@ -102,6 +169,12 @@ class Standing(Stored):
     mean_score: float | None
     """Mean over tasks of the headline, times 100; None where a task or seed is missing:
     a mean over unequal sets is not a mean of the same thing."""
+    mean_interval: Interval | None = None
+    """Of `mean_score`: other seeds and other test rows of the same tasks."""
+    is_mean_tied: bool = False
+    """Not told from the best mean score by the paired bootstrap (Holm, 5 %)."""
+    is_pscp_tied: bool = False
+    """Not told from the best PSCP, its factors being taken as exact."""
     parameter_factor: float | None = None
     flops_factor: float | None = None
     memory_factor: float | None = None
@@ -196,6 +269,10 @@ class Summary(Stored):
     seeds: tuple[int, ...]
     entries: tuple[Entry, ...]
     standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    rank_tests: Mapping[str, CriticalDifference] = {}
+    """By model; without those that have too few methods or tasks."""
+    aggregates: tuple[Aggregate, ...] = ()
     curves: tuple[Curve, ...]
     troubles: tuple[Trouble, ...]
     cells: int
