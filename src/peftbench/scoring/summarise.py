@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 import peftbench
 from peftbench import methods, tasks
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.evaluation import metrics
-from peftbench.scoring.intervals import mean_interval
-from peftbench.scoring.penalties import pscp, pscp_factors
-from peftbench.scoring.ranks import average_ranks, ranks
+from peftbench.scoring.comparisons import aggregates, rank_tests
+from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
+from peftbench.scoring.planned import Planned, seed_of
+from peftbench.scoring.standings import standings
 from peftbench.scoring.summary import (
+    Comparison,
     Curve,
     Entry,
     MethodInfo,
     ReportedRun,
-    Standing,
     Summary,
     TaskInfo,
     Trouble,
 )
-from peftbench.scoring.ties import tied_with_best
-from peftbench.spec import Cell, Protocol
-from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record, Reported
-
-
-class Planned(typing.Protocol):
-    """A cell and what the report calls its model and method (`store.PlannedCell`)."""
-
-    @property
-    def cell(self) -> Cell:
-        """The cell."""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-
-    @property
-    def label(self) -> str:
-        """The method's label."""
-
-
-RowScoresOf = Callable[[str], Sequence[float] | None]
+from peftbench.spec import Protocol
+from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record
 
 
 def summarise(
@@ -77,18 +55,25 @@ def summarise(
         )
         for task in dict.fromkeys(one.cell.task.name for one in planned)
     )
-    entries = [_entry(key, cells, records) for key, cells in groups.items()]
-    entries = [
-        marked
-        for model in models
-        for info in task_infos
-        for marked in _mark_best(
-            [e for e in entries if e.model == model and e.task == info.name],
-            groups,
-            row_scores,
-            higher=info.better == "higher",
+    entries, compared, placed = [], [], []
+    for model in models:
+        by_task: dict[str, Tables] = {}
+        for info in task_infos:
+            found, more, by_task[info.name] = _on_task(
+                [
+                    (key, group)
+                    for key, group in groups.items()
+                    if key[::2] == (model, info.name)
+                ],
+                records,
+                row_scores,
+                higher=info.better == "higher",
+            )
+            entries += found
+            compared += more
+        placed += standings(
+            model, labels, task_infos, entries, planned, costs, records, by_task
         )
-    ]
     return Summary(
         name=name,
         description=str(spec.get("description", "")),
@@ -102,19 +87,16 @@ def summarise(
         tasks=task_infos,
         seeds=tuple(dict.fromkeys(o.cell.seed for o in planned if o.cell.seed is not None)),
         entries=tuple(entries),
-        standings=tuple(
-            standing
-            for model in models
-            for standing in _standings(
-                model, labels, task_infos, entries, planned, costs, records
-            )
-        ),
+        standings=tuple(placed),
+        comparisons=tuple(compared),
+        rank_tests=rank_tests(models, labels, task_infos, entries),
+        aggregates=aggregates(models, labels, task_infos, entries),
         curves=tuple(
             Curve(
                 model=one.model,
                 method=one.label,
                 task=one.cell.task.name,
-                seed=_seed(one.cell),
+                seed=seed_of(one.cell),
                 validations=record.validations,
             )
             for one in planned
@@ -150,7 +132,7 @@ def summarise(
                 model=one.model,
                 method=one.label,
                 task=one.cell.task.name,
-                seed=_seed(one.cell),
+                seed=seed_of(one.cell),
                 stored_bytes=record.stored_bytes,
                 costs=record.reported,
             )
@@ -183,6 +165,25 @@ def to_rows(summary: Summary) -> list[dict[str, Any]]:
     return rows
 
 
+def _on_task(
+    groups: Sequence[tuple[tuple[str, str, str], Sequence[Planned]]],
+    records: Mapping[str, Record],
+    row_scores: RowScoresOf,
+    *,
+    higher: bool,
+) -> tuple[list[Entry], list[Comparison], Tables]:
+    """The entries of one task on one model, how they compare, and their row scores."""
+    tables, entries = {}, []
+    for place, cells in groups:
+        table = row_table(cells, records, row_scores)
+        one = entry_of(place, cells, records, table)
+        entries.append(one)
+        if table is not None and one.complete:
+            tables[one.method] = table
+    shown, compared = marked(entries, tables, higher=higher)
+    return shown, compared, tables
+
+
 def _one_protocol(planned: Sequence[Planned]) -> Protocol:
     found = list(dict.fromkeys(one.cell.protocol for one in planned))
     if len(found) > 1:
@@ -206,153 +207,6 @@ def _one_kind(records: Sequence[Record]) -> Kind:
 def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
     """One for each tool and folder."""
     return tuple({(one.tool, one.path): one for one in found}.values())
-
-
-def _seed(cell: Cell) -> str:
-    return "-" if cell.seed is None else str(cell.seed)
-
-
-def _entry(
-    key: tuple[str, str, str], cells: Sequence[Planned], records: Mapping[str, Record]
-) -> Entry:
-    finished = [
-        (one.cell, records[one.cell.id])
-        for one in cells
-        if one.cell.id in records and records[one.cell.id].headline
-    ]
-    by_seed = {_seed(cell): record.scores[0].value for cell, record in finished}
-    others: dict[str, dict[str, float]] = {}
-    for cell, record in finished:
-        for score in record.scores[1:]:
-            others.setdefault(score.name, {})[_seed(cell)] = score.value
-    model, method, task = key
-    return Entry(
-        model=model,
-        method=method,
-        task=task,
-        by_seed=by_seed,
-        interval=mean_interval(list(by_seed.values())) if by_seed else None,
-        complete=len(finished) == len(cells),
-        other_scores=others,
-    )
-
-
-def _mark_best(
-    entries: Sequence[Entry],
-    groups: Mapping[tuple[str, str, str], Sequence[Planned]],
-    row_scores: RowScoresOf,
-    *,
-    higher: bool,
-) -> list[Entry]:
-    """Only complete entries compete: a mean over fewer seeds is not comparable."""
-    means = {e.method: e.interval.mean for e in entries if e.complete and e.interval}
-    if len(means) < 2:
-        return list(entries)
-    best = (max if higher else min)(means, key=lambda method: means[method])
-    rows = {}
-    for entry in entries:
-        if entry.method in means:
-            cells = groups[entry.model, entry.method, entry.task]
-            found = [row_scores(one.cell.id) for one in cells]
-            if all(found):
-                rows[entry.method] = np.array(found, dtype=np.float64)
-    tied = tied_with_best(rows, best) if best in rows else frozenset({best})
-    return [
-        entry.model_copy(
-            update={
-                "is_best": entry.method in means and means[entry.method] == means[best],
-                "is_tied_with_best": entry.method in tied,
-            }
-        )
-        for entry in entries
-    ]
-
-
-def _standings(
-    model: str,
-    labels: Sequence[str],
-    infos: Sequence[TaskInfo],
-    entries: Sequence[Entry],
-    planned: Sequence[Planned],
-    costs: Sequence[Cost],
-    records: Mapping[str, Record],
-) -> list[Standing]:
-    own = {(e.method, e.task): e for e in entries if e.model == model and e.complete}
-    by_task = [
-        ranks(
-            {
-                m: i.mean
-                for m in labels
-                if (e := own.get((m, info.name))) and (i := e.interval)
-            },
-            higher_is_better=info.better == "higher",
-        )
-        for info in infos
-    ]
-    average = average_ranks(by_task)
-    standings = []
-    for label in labels:
-        intervals = [
-            e.interval
-            for info in infos
-            if (e := own.get((label, info.name))) and e.interval
-        ]
-        mean = 100 * sum(i.mean for i in intervals) / len(infos)
-        complete = len(intervals) == len(infos)
-        standing = Standing(
-            model=model,
-            method=label,
-            average_rank=average.get(label),
-            mean_score=mean if complete else None,
-            cost=_cost_of(model, label, planned, costs),
-            reported=_reported_of(model, label, planned, records),
-        )
-        values: dict[str, Any] = {}
-        if priced := standing.pscp_inputs:
-            inputs = (
-                priced.trainable_parameters,
-                priced.extra_forward_flops / 1e12,
-                priced.peak_memory_bytes / 1e9,
-            )
-            factors = pscp_factors(*inputs)
-            values = dict(
-                zip(
-                    ("parameter_factor", "flops_factor", "memory_factor"),
-                    factors,
-                    strict=True,
-                )
-            )
-            if complete:
-                values["pscp"] = pscp(mean, *inputs)
-        standings.append(standing.model_copy(update=values))
-    return standings
-
-
-def _reported_of(
-    model: str, label: str, planned: Sequence[Planned], records: Mapping[str, Record]
-) -> Reported | None:
-    """What all records of a method say alike that it cost."""
-    told = {
-        record.reported
-        for one in planned
-        if (one.model, one.label) == (model, label)
-        and (record := records.get(one.cell.id))
-        and record.reported
-    }
-    return told.pop() if len(told) == 1 else None
-
-
-def _cost_of(
-    model: str, label: str, planned: Sequence[Planned], costs: Sequence[Cost]
-) -> Cost | None:
-    cell = next((o.cell for o in planned if o.model == model and o.label == label), None)
-    if cell is None:
-        return None
-    asked = (cell.model.identity, cell.model.dtype, cell.method)
-    matching = (
-        cost for cost in costs if (cost.model_identity, cost.dtype, cost.method) == asked
-    )
-    return next(matching, None)
 
 
 def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:
@@ -403,7 +257,7 @@ def _trouble(one: Planned, record: Record | None) -> Trouble:
         model=one.model,
         method=one.label,
         task=one.cell.task.name,
-        seed=_seed(one.cell),
+        seed=seed_of(one.cell),
         status=record.status if record else "missing",
         reason=(record.error or "") if record else "not run yet",
     )
