@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+#: Of an import, where 0 stands for what it does not tell.
+_ZERO_IS_NOT_TOLD = ("threads", "version", "max_length", "steps", "resumed")
+
+
 @app.command()
 def show(
     cell: Annotated[str, typer.Argument(help="A cell's id, or how it begins.")],
@@ -47,7 +51,10 @@ def _print_record(record: Any, console: Console) -> None:
     import yaml
 
     asked = record.cell.model_dump(mode="json")
-    console.print(f"cell {record.cell.id}: {record.status}", style="bold", markup=False)
+    whose = "" if record.kind == "run" else f" ({record.kind}, not run here)"
+    console.print(
+        f"cell {record.cell.id}: {record.status}{whose}", style="bold", markup=False
+    )
     if record.error:
         console.print(record.error, markup=False)
     for score in record.scores:
@@ -55,7 +62,8 @@ def _print_record(record: Any, console: Console) -> None:
             "" if score.standard_error is None else f" (s.e. {score.standard_error:.4f})"
         )
         console.print(
-            f"  {score.name}: {score.value:.4f}{error} on {score.examples} examples",
+            f"  {score.name}: {score.value:.4f}{error}"
+            + ("" if score.examples is None else f" on {score.examples} examples"),
             markup=False,
         )
     for baseline in record.baselines:
@@ -66,7 +74,9 @@ def _print_record(record: Any, console: Console) -> None:
     for look in record.validations:
         chosen = "  <- kept" if look.step == record.best_step else ""
         console.print(
-            f"  step {look.step} (epoch {look.epoch:.2f}): training loss "
+            f"  step {look.step}"
+            + ("" if look.epoch is None else f" (epoch {look.epoch:.2f})")
+            + ": training loss "
             f"{look.train_loss:.4f}, validation {look.score:.4f}{chosen}",
             markup=False,
         )
@@ -79,11 +89,27 @@ def _print_record(record: Any, console: Console) -> None:
             "counts",
             "seconds",
             "manifest",
+            "provenance",
+            "reported",
         },
     )
+    if record.kind != "run":
+        asked, rest = _told(asked), _told(rest)
     for part in ({"asked": asked}, rest):
         text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True)
         console.print(text.rstrip(), markup=False)
+
+
+def _told(part: Any) -> Any:
+    """Without what an import does not tell."""
+    if not isinstance(part, dict):
+        return part
+    told = ((name, _told(value)) for name, value in part.items())
+    return {
+        name: value
+        for name, value in told
+        if value not in (None, "", {}, []) and (value or name not in _ZERO_IS_NOT_TOLD)
+    }
 
 
 def _print_prediction(row: dict[str, Any], console: Console) -> None:

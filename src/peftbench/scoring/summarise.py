@@ -81,7 +81,7 @@ def summarise(
         spec=spec,
         models=models,
         methods=tuple(
-            _method_info(next(one for one in planned if one.label == label))
+            _method_info(next(one for one in planned if one.label == label), records)
             for label in labels
         ),
         tasks=task_infos,
@@ -205,8 +205,9 @@ def _one_kind(records: Sequence[Record]) -> Kind:
 
 
 def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
-    """One for each tool and folder."""
-    return tuple({(one.tool, one.path): one for one in found}.values())
+    """One for each tool, folder and machine."""
+    distinct = {(one.tool, one.path, str(one.facts)): one for one in found}
+    return tuple(distinct.values())
 
 
 def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:
@@ -233,8 +234,10 @@ def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) 
     )
 
 
-def _method_info(one: Planned) -> MethodInfo:
+def _method_info(one: Planned, records: Mapping[str, Record]) -> MethodInfo:
     cell = one.cell
+    record = records.get(cell.id)
+    told = record.provenance.learning_rate if record and record.provenance else None
     try:
         method = methods.get(cell.method.name)
         family, paper = str(method.family), method.paper
@@ -246,8 +249,8 @@ def _method_info(one: Planned) -> MethodInfo:
         parameters=cell.method.parameters,
         family=family,
         paper=paper,
-        trains=cell.training is not None,
-        learning_rate=cell.training.learning_rate if cell.training else None,
+        trains=cell.training is not None or cell.seed is not None,
+        learning_rate=cell.training.learning_rate if cell.training else told,
     )
 
 

@@ -71,7 +71,11 @@ class Provenance(Stored):
     about: str = ""
     """What the task is, where it is none of ours."""
     facts: Mapping[str, Any] = {}
-    """What else it says of its run, in its own words."""
+    """What else it says of machine and versions, in its own words."""
+    settings: Mapping[str, Any] = {}
+    """What the run was asked to do, in the tool's own words."""
+    learning_rate: float | None = None
+    """Where the settings tell."""
 
 
 class Reported(Stored):

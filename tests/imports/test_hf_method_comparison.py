@@ -1,0 +1,200 @@
+"""Results of Hugging Face peft's method comparison, as records of others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hf_files import LORA, result, write
+
+from peftbench import api
+from peftbench.errors import DataError
+from peftbench.imports import hf_method_comparison as tool
+from peftbench.imports import keep
+from peftbench.report import render
+from peftbench.report.others import reported_table
+from peftbench.store import Record, Store
+
+SPEC = {"description": "theirs", "protocol": tool.TOOL}
+
+
+def records(folder: Path) -> dict[str, Record]:
+    return {run.planned.label: run.record for run in tool.read(folder)}
+
+
+def test_a_run_is_read_with_all_it_tells_and_nothing_more(tmp_path: Path) -> None:
+    write(tmp_path, lora=result(peft_config=LORA))
+    (record,) = records(tmp_path).values()
+    assert (record.kind, record.status) == ("imported", "finished")
+    assert [(s.name, s.value, s.standard_error, s.examples) for s in record.scores] == [
+        ("accuracy", 0.48, None, None),
+        ("forgetting", 0.031, None, None),
+    ]
+    assert record.headline is not None
+    cell = record.cell
+    assert cell.protocol == "hf-method-comparison"
+    assert cell.model.identity == "meta-llama/Llama-3.2-3B@13afe51"
+    assert (cell.model.dtype, cell.model.chat_template) == ("bfloat16", None)
+    assert cell.method.name == "lora"
+    assert cell.method.parameters == {
+        "r": 32, "target_modules": ["v_proj", "q_proj"], "lora_alpha": 64,
+    }  # fmt: skip
+    assert cell.task.data == "metamath@aa4f34d, gsm8k@e53f048"
+    assert (cell.seed, cell.max_length, cell.training) == (0, 768, None)
+    assert cell.origin is not None
+    assert cell.origin.startswith("hf-method-comparison sha256:")
+    assert record.manifest.device == "NVIDIA L40S"
+    assert record.manifest.packages["torch"] == "2.7.1+cu126"
+    assert (record.manifest.host, record.manifest.threads) == ("", 0)
+    assert [(v.step, v.epoch, v.score) for v in record.validations] == [
+        (250, None, 0.34),
+        (500, None, 0.44),
+    ]
+    assert (record.steps, record.best_step) == (500, None)
+    assert record.provenance is not None
+    assert list(record.provenance.files) == ["lora.json"]
+    assert record.provenance.learning_rate == 1e-4
+    assert record.provenance.settings["batch_size"] == 4
+
+
+@pytest.mark.parametrize("memory", ["accelerator", "cuda"])
+def test_step_times_are_added_up_beside_the_published_time(
+    tmp_path: Path, memory: str
+) -> None:
+    write(tmp_path, lora=result(memory=memory))
+    (record,) = records(tmp_path).values()
+    told = record.reported
+    assert told is not None
+    assert (told.train_seconds, told.step_seconds, told.evaluation_seconds) == (81, 50, 22)
+    assert told.tokens_per_second == pytest.approx((30 * 6000 + 20 * 7000) / 50)
+    assert told.memory_peak_bytes == 22_273_851_392
+    assert told.memory_p99_bytes == 17_710_763_212
+    assert record.trainable_parameters == told.trainable_parameters == 9_175_040
+    assert record.stored_bytes == 36_715_216
+
+
+def test_what_is_not_told_is_absent(tmp_path: Path) -> None:
+    bare = result()
+    del bare["train_info"]["metrics"][0]["train time"]  # half of a sum is no sum
+    del bare["train_info"]["accelerator_memory_max"]
+    bare["train_info"]["file_size"] = 99_999_999  # the suite's word for "not known"
+    bare["meta_info"] = {}
+    write(tmp_path, full=bare)
+    (record,) = records(tmp_path).values()
+    told = record.reported
+    assert told is not None
+    assert (told.step_seconds, told.tokens_per_second, told.memory_peak_bytes) == (
+        None,
+    ) * 3
+    assert record.stored_bytes is None
+    assert (record.cell.model.identity, record.cell.task.data) == ("", "")
+    assert record.cell.method.name == "full"
+    assert (record.manifest.device, record.manifest.packages) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [("CUDA out of memory.", "oom"), ("", "failed"), ("x", "failed")]
+)
+def test_a_canceled_run_is_a_failure_with_its_reason(
+    tmp_path: Path, error: str, status: str
+) -> None:
+    write(tmp_path, a=result(status="canceled", error=error, accuracy=None))
+    (record,) = records(tmp_path).values()
+    assert (record.status, record.scores) == (status, ())
+    assert record.error == (error or "The file says: canceled.")
+
+
+def test_runs_of_one_experiment_are_told_apart_by_their_time(tmp_path: Path) -> None:
+    later = result(created_at="2026-02-02T00:00:00+00:00")
+    write(tmp_path, a=result(), b=later, c=result("ia3/default"))
+    assert list(records(tmp_path)) == [
+        "lora/llama-3.2-3B-rank32 (2026-01-02T03:04:05+00:00)",
+        "lora/llama-3.2-3B-rank32 (2026-02-02T00:00:00+00:00)",
+        "ia3/default",
+    ]
+
+
+def test_importing_twice_adds_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "results", a=result(), b=result("ia3/default"))
+    store = Store.open(tmp_path / "store")
+    runs = tool.read(tmp_path)  # the folder above `results` will do
+    first = keep(store, "theirs", SPEC, runs)
+    second = keep(store, "theirs", SPEC, tool.read(tmp_path))
+    assert (first.added, first.known) == (2, 0)
+    assert (second.added, second.known) == (0, 2)
+    assert len(store.records()) == 2
+
+
+def test_a_changed_file_is_another_result_and_is_the_one_shown(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store")
+    for accuracy in (0.4, 0.5):
+        write(tmp_path / "results", a=result(accuracy=accuracy))
+        keep(store, "theirs", SPEC, tool.read(tmp_path))
+    assert len(store.records()) == 2
+    (entry,) = api.results(store, "theirs").summary.entries
+    assert entry.by_seed == {"0": 0.5}
+
+
+def test_the_report_shows_times_with_their_ratio_and_says_whose_they_are(
+    tmp_path: Path,
+) -> None:
+    write(
+        tmp_path / "results",
+        a=result(peft_config=LORA),
+        b=result("ia3/default", accuracy=0.3),
+        c=result(
+            "boft/default", status="canceled", error="CUDA out of memory", accuracy=None
+        ),
+    )
+    store = Store.open(tmp_path / "store")
+    keep(store, "theirs", SPEC, tool.read(tmp_path))
+    summary = api.results(store, "theirs").summary
+    assert summary.kind == "imported"
+    assert summary.manifests == ()
+    table = reported_table(summary, summary.models[0])
+    assert table is not None
+    row = next(row for row in table.rows if row.header.startswith("lora"))
+    assert [cell.text for cell in row.cells[2:5]] == ["81 s", "50 s", "1.62"]
+    for text in (render(summary, "md"), render(summary, "html")):
+        assert "imported from hf-method-comparison" in text
+        assert "NVIDIA L40S" in text
+        assert "CUDA out of memory" in text
+    assert "1.62" in render(summary, "latex")
+    assert "hf-method-comparison" in render(summary, "csv")
+
+
+def test_wrong_folders_and_files_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist; give a folder"):
+        tool.read(tmp_path / "nowhere")
+    file = tmp_path / "file.json"
+    file.write_text("{}")
+    with pytest.raises(DataError, match=r"is a file; give a folder"):
+        tool.read(file)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("")
+    with pytest.raises(DataError, match=r"has no .json file \(it holds: notes.txt\)"):
+        tool.read(empty)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "holds no mapping"),
+        ("{}", r"no result file.*\n.*run_info: Field required"),
+        (
+            json.dumps({"run_info": {}, "train_info": {}, "meta_info": {}}),
+            "experiment_name",
+        ),
+        (json.dumps(result() | {"train_info": {"status": "odd", "metrics": []}}), "status"),
+        (json.dumps(result(accuracy=None)), "without a 'test accuracy'"),
+        ("\ufeff\udcff".encode("utf-8", "surrogatepass").decode("latin-1"), "JSON"),
+    ],
+)
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bad.json").write_text(text, "utf-8")
+    with pytest.raises(DataError, match=message) as caught:
+        tool.read(tmp_path)
+    assert "bad.json" in str(caught.value)
