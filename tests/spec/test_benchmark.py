@@ -213,7 +213,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("methods", ["lora", "lora"], "two entries have the label 'lora'.*own `label`"),
     ("models", ["tiny", {"name": "tiny"}], "two entries have the model 'tiny@None'"),
     ("tasks", [], "tasks: .*at least 1 item"),
-    ("tasks", "sst2", "tasks: .*got 'sst2'"),
+    ("tasks", 7, "tasks: .*got 7"),
     ("tasks", ["sst2", "rte", "sst2"], "tasks: sst2 stands there more than once"),
     ("seeds", [], "seeds: .*at least 1 item"),
     ("seeds", 3, "seeds: .*got 3"),

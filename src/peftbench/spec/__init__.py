@@ -11,7 +11,8 @@ from peftbench.spec.benchmark import (
     Training,
 )
 from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask
-from peftbench.spec.read import from_mapping, read_benchmark, suite_names
+from peftbench.spec.read import from_mapping, read_benchmark
+from peftbench.spec.suites import suite_names
 
 __all__ = [
     "Benchmark",

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from peftbench.spec.suites import with_groups_expanded
+
 Precision = Literal["float32", "bfloat16"]
 
 #: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
@@ -149,13 +151,22 @@ class Benchmark(Frozen):
     description: str = ""
     """One line for the report."""
 
-    models: tuple[Annotated[ModelChoice, BeforeValidator(_by_name)], ...] = Field(
-        min_length=1
-    )
-    methods: tuple[Annotated[MethodChoice, BeforeValidator(_by_name)], ...] = Field(
-        min_length=1
-    )
+    models: tuple[
+        Annotated[
+            ModelChoice, BeforeValidator(_by_name, json_schema_input_type=str | ModelChoice)
+        ],
+        ...,
+    ] = Field(min_length=1)
+    methods: tuple[
+        Annotated[
+            MethodChoice,
+            BeforeValidator(_by_name, json_schema_input_type=str | MethodChoice),
+        ],
+        ...,
+    ] = Field(min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1)
+    """Names of tasks; a suite's name, such as `glue`, stands for the suite's tasks."""
+
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         (1, 2, 3), min_length=1
     )
@@ -166,6 +177,15 @@ class Benchmark(Frozen):
 
     keep_adapters: bool = False
     """Keep every trained adapter in the store."""
+
+    @field_validator("tasks", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _groups_are_their_tasks(cls, value: Any) -> Any:
+        listed = [value] if isinstance(value, str) else value
+        is_names = isinstance(listed, list | tuple) and all(
+            isinstance(name, str) for name in listed
+        )
+        return with_groups_expanded(listed) if is_names else value
 
     @field_validator("tasks", "seeds")
     @classmethod

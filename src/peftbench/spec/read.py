@@ -5,7 +5,6 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from peftbench.errors import InvalidSpec, UnknownName
 from peftbench.spec.benchmark import Benchmark
-
-_SUITES = resources.files("peftbench") / "suites"
+from peftbench.spec.suites import suite_names, suite_text
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -33,12 +31,6 @@ class _OnceLoader(yaml.SafeLoader):
                 )
             seen.add(key.value if isinstance(key.value, str) else repr(key))
         return super().construct_mapping(node, deep)
-
-
-def suite_names() -> tuple[str, ...]:
-    """The benchmarks that ship with the package."""
-    names = (Path(entry.name) for entry in _SUITES.iterdir())
-    return tuple(sorted(name.stem for name in names if name.suffix == ".yaml"))
 
 
 def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark:
@@ -87,7 +79,7 @@ def _parse(text: str) -> Any:
 
 def _text(spec: str | Path) -> tuple[str, str]:
     if isinstance(spec, str) and spec in suite_names():
-        return (_SUITES / f"{spec}.yaml").read_text("utf-8"), f"suite {spec!r}"
+        return suite_text(spec), f"suite {spec!r}"
     path = Path(spec)
     if not path.is_file():
         if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
