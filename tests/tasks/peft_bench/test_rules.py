@@ -8,21 +8,39 @@ from peftbench import tasks
 from peftbench.errors import InvalidSpec
 from peftbench.tasks import peft_bench
 from peftbench.tasks.peft_bench._equation import evaluate, read_equation
+from peftbench.tasks.peft_bench.labels import wsc_layout
 
 #: Label words in published order (table 4 of arXiv:2511.21285 and its scorer): of two, the
 #: second is the positive class.
 WORDS = {
     "mnli": ("entailment", "neutral", "contradiction"),
+    "qqp": ("not_duplicate", "duplicate"),
+    "qnli": ("entailment", "not_entailment"),
     "sst2": ("negative", "positive"),
+    "mrpc": ("not_equivalent", "equivalent"),
     "rte": ("entailment", "not_entailment"),
+    "cola": ("unacceptable", "acceptable"),
+    "multirc": ("False", "True"),
     "boolq": ("False", "True"),
+    "wic": ("False", "True"),
+    "wsc": ("False", "True"),
+    "cb": ("entailment", "contradiction", "neutral"),
     "copa": ("choice1", "choice2"),
+    "mmlu": ("A", "B", "C", "D"),
+    "piqa": ("solution1", "solution2"),
+    "siqa": ("A", "B", "C"),
+    "hellaswag": ("ending1", "ending2", "ending3", "ending4"),
+    "winogrande": ("option1", "option2"),
     "openbookqa": ("A", "B", "C", "D"),
+    "math_qa": ("a", "b", "c", "d", "e"),
 }
+#: Come with the sandbox that runs programs.
+CODE = {"conala", "codealpacapy", "apps"}
 HEADLINES = {
-    "mnli": "peft_bench_macro_f1",
-    "sst2": "peft_bench_f1",
+    **{name: "peft_bench_f1" for name, words in WORDS.items() if len(words) == 2},
+    **{name: "peft_bench_macro_f1" for name, words in WORDS.items() if len(words) > 2},
     "stsb": "peft_bench_pearson",
+    "record": "peft_bench_record_f1",
     "gsm8k": "peft_bench_gsm8k",
     "svamp": "peft_bench_svamp",
 }
@@ -88,9 +106,63 @@ def test_copa_is_asked_without_its_question() -> None:
     assert cause.target == "choice2"
 
 
-def test_mnli_is_scored_on_the_mismatched_genres() -> None:
-    assert tasks.get("mnli", "peft-bench").splits["test"] == "validation_mismatched"
-    assert tasks.get("mnli").splits["test"] == "validation_matched"
+def test_every_task_of_the_publication_is_covered() -> None:
+    from peftbench import published
+
+    covered = set(peft_bench.names())
+    assert covered | CODE == set(published.read("peft-bench-v1").tasks)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("mnli", "validation_mismatched"), ("mmlu", "validation"), ("openbookqa", "validation"),
+        ("rte", "validation"), ("gsm8k", "test"), ("svamp", "test"),
+    ],
+)  # fmt: skip
+def test_the_test_split_is_the_published_one_and_nothing_validates_on_it(
+    name: str, split: str
+) -> None:
+    task = tasks.get(name, "peft-bench")
+    assert task.splits["test"] == split
+    assert "validation" not in task.splits
+    assert not task.further_tests
+
+
+def test_wsc_stars_the_noun_and_hashes_the_pronoun_against_its_instruction() -> None:
+    row = {
+        "text": "Mia thanked Ada because she had helped.", "label": 1,
+        "span1_text": "Ada", "span1_index": 2, "span2_text": "she", "span2_index": 4,
+    }  # fmt: skip
+    example = tasks.get("wsc", "peft-bench").to_example(row)
+    assert example.prompt.endswith("Mia thanked * Ada * because # she # had helped.")
+    unmarked = wsc_layout({**row, "span1_text": "Ada (her"})
+    assert unmarked == row["text"]  # a parenthesis that never closes; indices then miss
+
+
+def test_winogrande_has_two_first_options_and_trains_without_an_instruction() -> None:
+    task = tasks.get("winogrande", "peft-bench")
+    example = task.to_example(tasks.get("winogrande").example_row)
+    assert example.prompt.count("Option1:") == 2
+    assert task.expand is not None
+    (trained,) = task.expand(example)
+    assert trained.prompt.startswith("Sentence: ")
+    assert example.prompt.endswith(trained.prompt)
+
+
+def test_hellaswag_loses_capitals_and_gains_a_comma() -> None:
+    row = {**tasks.get("hellaswag").example_row, "ctx_b": "he greets the DIY man"}
+    prompt = tasks.get("hellaswag", "peft-bench").to_example(row).prompt
+    assert "He greets the diy man,\n\nEnding1: " in prompt
+
+
+def test_record_trains_on_every_answer_and_is_scored_once_a_query() -> None:
+    task = tasks.get("record", "peft-bench")
+    example = task.to_example(tasks.get("record").example_row)
+    assert example.references == ("Lena Falk", "Falk")
+    assert "Passage: Lena Falk won the race in Oslo. Falk is 21" in example.prompt
+    assert task.expand is not None
+    assert [one.completion for one in task.expand(example)] == ["Lena Falk", "Falk"]
 
 
 def test_stsb_keeps_the_noise_of_single_precision() -> None:

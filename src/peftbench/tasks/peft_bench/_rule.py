@@ -38,7 +38,7 @@ class Rule:
     read: Callable[[str], str | None] | None = None
     references: Callable[[Row], Sequence[str]] | None = None
     fields: tuple[str, ...] = ()  # () where those of the strict task do
-    splits: Mapping[Split, str] = field(default_factory=dict)  # what differs
+    splits: Mapping[Split, str] = field(default_factory=dict)  # {}: as the strict task's
     expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
     max_new_tokens: int = 16
     version: int = 1
@@ -63,7 +63,7 @@ def derive(rule: Rule, strict: Task) -> Task:
     """The task that a rule makes of the strict one."""
     return replace(
         strict,
-        splits={**strict.splits, **rule.splits},
+        splits=rule.splits or strict.splits,
         further_tests={},
         fields=rule.fields or strict.fields,
         to_example=partial(_to_example, rule, strict),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from peftbench.tasks._task import Row
+from peftbench.tasks._task import Example, Row
 from peftbench.tasks.peft_bench._equation import read_equation
 from peftbench.tasks.peft_bench._rule import Rule, cleaned
 
@@ -59,6 +61,39 @@ def _solution(row: Row) -> str:
     return str(row["answer"])
 
 
+def record_layout(row: Row) -> str:
+    """Query, entities and passage; highlights become sentences of the passage.
+
+    >>> print(record_layout({"query": "Q", "entities": ["A", "B"],
+    ...                      "passage": "One.\\n@highlight\\nTwo\\n@highlight\\nThree"}))
+    Query: Q
+    <BLANKLINE>
+    Entities: A, B
+    <BLANKLINE>
+    Passage: One. Two. Three
+    """
+    passage = re.sub(r"([.?!\"'])\n@highlight\n", r"\1 ", row["passage"])
+    passage = passage.replace("\n@highlight\n", ". ")
+    entities = ", ".join(row["entities"])
+    return f"Query: {row['query']}\n\nEntities: {entities}\n\nPassage: {passage}"
+
+
+def _answers(row: Row) -> Sequence[str]:
+    return tuple(row["answers"])
+
+
+def _first_answer(row: Row) -> str:
+    return str(row["answers"][0])
+
+
+def _one_for_each(example: Example) -> Sequence[Example]:
+    """A training row for every right answer, as published."""
+    return [
+        replace(example, completion=answer, target=cleaned(answer))
+        for answer in example.references
+    ]
+
+
 RULES: Mapping[str, Rule] = {
     "stsb": Rule(
         ask="Give a score from 0 to 5 for how similar the two sentences are. Answer with "
@@ -77,6 +112,17 @@ RULES: Mapping[str, Rule] = {
         read=read_final,
         metrics=("peft_bench_gsm8k",),
         max_new_tokens=512,
+    ),
+    "record": Rule(
+        ask="Going by the passage and its entities, say what @placeholder in the query "
+        "stands for. Answer with the replacement only.",
+        layout=record_layout,
+        answer=_first_answer,
+        read=cleaned,
+        references=_answers,
+        expand=_one_for_each,
+        metrics=("peft_bench_record_f1", "peft_bench_record_em"),
+        max_new_tokens=64,
     ),
     "svamp": Rule(
         ask="Answer with one equation in parentheses and nothing else, in the form "
