@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,7 @@ class TaskData:
     examples: Mapping[Split, tuple[Example, ...]]
     further_tests: Mapping[str, tuple[Example, ...]]  # those there are rows for
     rows_before_limits: Mapping[Split, int]  # training examples after `Task.expand`
+    left_out: Mapping[str, int]  # rows that a split cannot use, by split and reason
     source: str  # "generated", "folder", "hub openai/gsm8k"
     identity: str  # "generated v1", "sha256:<digest of the files>", "<hub id>@<revision>"
 
@@ -98,8 +100,10 @@ def task_data(
 ) -> TaskData:
     """Load `task` from a given source, as `load_task_data` does."""
     identity = source.identity
+    left_out: Counter[str] = Counter()
     examples = {
-        split: _examples(task, split, source.read(split)) for split in source.splits
+        split: _examples(task, split, source.read(split), left_out)
+        for split in source.splits
     }
     missing = [split for split in ("train", "test") if split not in examples]
     if missing:
@@ -120,9 +124,10 @@ def task_data(
         },
         further_tests={
             test: _limited(f"{name}|{test}", found, limits.get("test"))
-            for test, found in _further_tests(task, source)
+            for test, found in _further_tests(task, source, left_out)
         },
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
+        left_out=left_out,
         source=source.description,
         identity=identity,
     )
@@ -133,13 +138,23 @@ def _canonical(name: str) -> str:
     return name.replace("-", tasks.CATALOGUE.separator)
 
 
-def _examples(task: Task, split: str, found: SplitRows) -> Sequence[Example]:
+def _examples(
+    task: Task, split: str, found: SplitRows, left_out: Counter[str]
+) -> Sequence[Example]:
+    """Every usable row as an example; what is left out is counted in `left_out`."""
     if not found.rows:
         raise DataError(f"{found.origin} has no rows; the {split} split must not be empty.")
     examples = []
     for index, row in enumerate(found.rows):
         try:
-            examples.append(_example(task, row))
+            example = _example(task, row)
+            reason = task.unusable(example, split) if task.unusable else None
+            if reason is None:
+                # A program is scored by its tests, and needs no right answer beside them.
+                has_tests = split == "test" and "tests" in example.extra
+                examples.append(_checked(task, example, row, needs_target=not has_tests))
+            else:
+                left_out[f"{split} rows {reason}, left out"] += 1
         except DataError as error:
             raise DataError(f"{found.place(index)}: {error}") from error
         except Exception as error:
@@ -147,18 +162,22 @@ def _examples(task: Task, split: str, found: SplitRows) -> Sequence[Example]:
                 f"{found.place(index)}: the task cannot use this row "
                 f"({type(error).__name__}: {error}). Row: {shown(row)}"
             ) from error
+    if not examples:
+        raise DataError(
+            f"{found.origin}: no row of the {split} split can be used: {dict(left_out)}."
+        )
     return examples
 
 
 def _example(task: Task, row: Row) -> Example:
-    """One row as an example; raises `DataError` if it cannot be trained on or scored."""
+    """One row as an example; raises `DataError` for a field that is missing."""
     missing = [field for field in task.fields if field not in row]
     if missing:
         raise DataError(
             f"the row has no field {', '.join(map(repr, missing))}; found "
             f"{', '.join(row) or 'none'}; expected {', '.join(task.fields)}."
         )
-    return _checked(task, task.to_example(row), row)
+    return task.to_example(row)
 
 
 def _expanded(task: Task, train: Sequence[Example]) -> Sequence[Example]:
@@ -171,15 +190,20 @@ def _expanded(task: Task, train: Sequence[Example]) -> Sequence[Example]:
     ]
 
 
-def _further_tests(task: Task, source: Source) -> Iterator[tuple[str, Sequence[Example]]]:
+def _further_tests(
+    task: Task, source: Source, left_out: Counter[str]
+) -> Iterator[tuple[str, Sequence[Example]]]:
     for test in task.further_tests:
         found = source.read_further(test)
         if found is not None:
-            yield test, _examples(task, test, found)
+            yield test, _examples(task, test, found, left_out)
 
 
-def _checked(task: Task, example: Example, row: object) -> Example:
-    for part in ("prompt", "completion", "target"):
+def _checked(
+    task: Task, example: Example, row: object, *, needs_target: bool = True
+) -> Example:
+    """The example; raises `DataError` if it cannot be trained on or scored."""
+    for part in ("prompt", "completion", "target") if needs_target else ("prompt",):
         if not getattr(example, part).strip():
             raise DataError(f"the {part} is empty. Row: {shown(row)}")
     if task.labels and example.target not in task.labels:

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from peftbench.errors import DataError
 from peftbench.tasks._task import SPLITS, Row, Split, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 #: Endings of a split's file, with the hub's own field names inside.
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
@@ -191,9 +194,13 @@ class HubSource:
                 f"The folder {hub_id!r} in this directory hides the hub dataset of that "
                 "name. Start from another directory, or use --data-dir."
             )
-        from datasets import load_dataset
-
         try:
+            if self.task.files:
+                # Rows stay in the files until they are asked for: some tasks are large.
+                rows = cast("Sequence[Row]", self._from_files(expression, is_local))
+                return SplitRows(rows=rows, origin=origin)
+            from datasets import load_dataset
+
             dataset = load_dataset(
                 hub_id, self.task.subset, revision=self.task.revision, split=expression
             )
@@ -202,6 +209,25 @@ class HubSource:
         if not is_local:
             _check_revision(dataset.cache_files, self.task)
         return SplitRows(rows=dataset.to_list(), origin=origin)
+
+    def _from_files(self, expression: str, is_local: bool) -> Dataset:
+        """The files that the task names, and nothing else of its repository."""
+        from datasets import load_dataset
+        from huggingface_hub import snapshot_download
+
+        hub_id, split = str(self.task.hub_id), expression.partition("[")[0]
+        pattern = self.task.files[split]
+        folder = hub_id
+        if not is_local:
+            folder = snapshot_download(
+                hub_id,
+                repo_type="dataset",
+                revision=self.task.revision,
+                allow_patterns=[pattern],
+            )
+        builder = "parquet" if pattern.endswith(".parquet") else "json"
+        files = {split: str(Path(folder) / pattern)}
+        return load_dataset(builder, data_files=files, split=expression)
 
 
 def _files_of(folder: Path, stem: str) -> list[Path]:

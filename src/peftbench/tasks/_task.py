@@ -49,6 +49,8 @@ class Task:
     hub_id: str | None  # None: rows come from `generate`
     subset: str | None = None
     revision: str | None = None
+    #: Where its files lie, by hub split, if the hub's own way to read them would not do.
+    files: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[Split, str]
     further_tests: Mapping[str, str] = field(default_factory=dict)  # as `splits`
     sizes: Mapping[str, int] = field(default_factory=dict)  # rows of the hub's splits
@@ -57,9 +59,12 @@ class Task:
     to_example: Callable[[Row], Example]
     read_answer: Callable[[str], str | None]  # raw output to answer; None: unreadable
     metrics: tuple[str, ...]  # the first is the headline
+    validation_metric: str = ""  # chooses the checkpoint; "": the headline
     labels: tuple[str, ...] = ()  # the closed set of answers; () where answers are free
     max_new_tokens: int = 16  # bound on an answer's length; a label is never cut short
     expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
+    #: Why a row has to be left out of a split, which is counted; None: it is used.
+    unusable: Callable[[Example, str], str | None] | None = None
     version: int = 1
     example_row: Row = field(default_factory=dict)  # hand-written, for docs and tests
     generate: Callable[[Split], Sequence[Row]] | None = None

@@ -68,6 +68,16 @@ def test_a_function_is_called_and_its_value_is_json(runner: Runner, source: str)
     assert result.output == "[1, 2.5]"
 
 
+def test_keys_that_are_whole_numbers_are_numbers_inside(runner: Runner) -> None:
+    program = Program(source="def f(a, b): return [a[1], b['x']]", call="f")
+    assert runner.run(program, '[{"1": 5}, {"x": 6}]').output == "[5, 6]"
+
+
+def test_a_script_may_return(runner: Runner) -> None:
+    source = "for i in range(9):\n    print(i)\n    if i == 1:\n        return\n"
+    assert runner.run(Program(source=source)).output == "0\n1\n"
+
+
 def test_numbers_of_any_length_come_and_go(runner: Runner) -> None:
     number = "7" * 6000
     result = runner.run(Program(source="def f(n): return n", call="f"), f"[{number}]")

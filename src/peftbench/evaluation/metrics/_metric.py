@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 T = TypeVar("T")
+
+Column = Literal["groups", "references", "extras", "verdicts", "sampled_verdicts"]
+_COLUMNS: tuple[Column, ...] = get_args(Column)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +17,11 @@ class Answers:
     """The parsed answers to a test set, row by row, beside their targets.
 
     `predicted` holds None where the output could not be read as an answer.
-    `labels` is the task's closed label set, or () where answers are free. The last three,
+    `labels` is the task's closed label set, or () where answers are free. The next three,
     row by row too, are `Example.group`, `.references` and `.extra`; () where no metric of
-    the task asks for them.
+    the task asks for them. `verdicts` are those on the answers as programs, and
+    `sampled_verdicts` those on further programs, sampled for the same prompt
+    (`evaluation/programs.py`); () where none were run.
     """
 
     predicted: Sequence[str | None]
@@ -25,9 +30,11 @@ class Answers:
     groups: Sequence[str | None] = ()
     references: Sequence[tuple[str, ...]] = ()
     extras: Sequence[Mapping[str, Any]] = ()
+    verdicts: Sequence[str] = ()
+    sampled_verdicts: Sequence[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        for name in ("predicted", "groups", "references", "extras"):
+        for name in ("predicted", *_COLUMNS):
             values = getattr(self, name)
             if (values or name == "predicted") and len(values) != len(self.targets):
                 raise ValueError(
@@ -60,6 +67,8 @@ class Answers:
             groups=chosen(self.groups),
             references=chosen(self.references),
             extras=chosen(self.extras),
+            verdicts=chosen(self.verdicts),
+            sampled_verdicts=chosen(self.sampled_verdicts),
         )
 
 
@@ -75,10 +84,18 @@ class Metric:
     unit: str  # "fraction correct", "correlation"
     better: Literal["higher", "lower"] = "higher"
     chance_is_zero: bool = False  # a constant answer scores 0 (correlations)
-    #: Score of each row alone where the score is their mean; otherwise None.
-    per_row: Callable[[Answers], list[float]] | None = None
+    #: Score of each row alone where the score is their mean; otherwise None. A row that has
+    #: no score of its own has None, and is not in the mean.
+    per_row: Callable[[Answers], Sequence[float | None]] | None = None
     #: What is independent of the rest, and left out for the standard error: a row, or all
     #: rows of one group, where a group is scored as one (a passage with its questions).
     leave_out: Literal["row", "group"] = "row"
     #: Columns of `Answers` that it reads beside answers, targets and labels.
-    needs: tuple[Literal["groups", "references", "extras"], ...] = ()
+    needs: tuple[Column, ...] = ()
+    #: Sampled answers to every prompt that it takes at least.
+    samples: int = 0
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether answers have to be run before they can be scored."""
+        return bool({"verdicts", "sampled_verdicts"} & set(self.needs))

@@ -32,20 +32,47 @@ def limit_all(seconds: int, memory: int, file_bytes: int, threads: int) -> None:
         limit(resource.RLIMIT_NPROC, threads)
 
 
+def whole_keys(value: dict[str, object]) -> dict[int, object] | dict[str, object]:
+    """JSON has no keys but text; where all of them are whole numbers, those are meant."""
+    try:
+        return {int(key): item for key, item in value.items()}
+    except ValueError:
+        return value
+
+
+def compiled(source: str) -> types.CodeType:
+    """The program; where it returns outside of any function, as one function's body.
+
+    So do solutions of APPS, whose own tester runs a script as a function.
+    """
+    try:
+        return compile(source, "program.py", "exec")
+    except SyntaxError as error:
+        if "'return' outside function" not in str(error):
+            raise
+    import ast
+
+    tree = ast.parse("def program(): pass\nprogram()")
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.body = ast.parse(source).body
+    return compile(tree, "program.py", "exec")
+
+
 def become(source: str, preamble: str, entry: str) -> None:
     """Run the source as the main module; with `entry`, call it and print what it returns."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
     exec(compile(preamble, "preamble.py", "exec"), module.__dict__)
-    code = compile(source, "program.py", "exec")
+    code = compiled(source)
     if not entry:
         exec(code, module.__dict__)
         return
     import json
 
     sys.set_int_max_str_digits(0)
-    arguments = json.loads(sys.stdin.read())
+    arguments = json.loads(sys.stdin.read(), object_hook=whole_keys)
     answer = os.dup(1)
     os.dup2(2, 1)  # what it prints is not what it returns
     exec(code, module.__dict__)
