@@ -44,7 +44,8 @@ def example_of(name: str, **changed: object) -> Example:
 
 def test_the_real_tasks_are_there() -> None:
     expected = """mnli qqp qnli sst2 stsb mrpc rte cola multirc record boolq wic wsc cb copa
-    mmlu piqa siqa hellaswag winogrande openbookqa math_qa gsm8k svamp"""
+    mmlu piqa siqa hellaswag winogrande openbookqa math_qa gsm8k svamp conala
+    codealpacapy apps"""
     assert set(REAL) >= set(expected.split())
 
 
@@ -83,7 +84,13 @@ def test_headline_suits_the_kind_of_answer(name: str, task: Task) -> None:
         assert "accuracy" in task.metrics
         assert set(task.metrics) & {"f1", "macro_f1", "matthews", "f1a"}
     else:
-        assert task.headline in {"pearson", "numeric_match", "token_f1"}
+        assert task.headline in {
+            "pearson",
+            "numeric_match",
+            "token_f1",
+            "chrf",
+            "pass_at_1",
+        }
     assert "format_error_rate" not in task.metrics, "it is always computed"
 
 
@@ -122,6 +129,8 @@ KEYS = {
     "hellaswag": {"label", "source_id"},
     "winogrande": {"answer"},
     "math_qa": {"correct"},
+    "conala": {"intent"},  # where there is a rewritten one
+    "apps": {"solutions", "input_output", "difficulty"},
 }
 
 

@@ -24,7 +24,7 @@ KNOWN_SHARED_GROUPS = {
 NAMES = (
     "mnli", "qqp", "qnli", "sst2", "stsb", "mrpc", "rte", "cola", "multirc", "record",
     "boolq", "wic", "wsc", "cb", "copa", "mmlu", "piqa", "siqa", "hellaswag", "winogrande",
-    "openbookqa", "math_qa", "gsm8k", "svamp",
+    "openbookqa", "math_qa", "gsm8k", "svamp", "conala", "codealpacapy", "apps",
 )  # fmt: skip
 
 
@@ -38,6 +38,8 @@ def test_every_row_becomes_an_example(data: TaskData, shared_dir: Path) -> None:
     expected = dict(schema[data.name]["rows"])
     if data.name == "record":  # 26 queries, with 35 answers
         expected["train"] = 35
+    if data.name == "apps":  # 3 problems, with 9 of their solutions
+        expected["train"] = 9
     assert {split: len(data.examples[split]) for split in tasks.SPLITS} == expected
     assert dict(data.rows_before_limits) == expected
 

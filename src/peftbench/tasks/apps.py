@@ -1,9 +1,10 @@
 """APPS, programming problems with tests (Hendrycks et al., 2021, arXiv:2105.09938).
 
-row         {"question": "Read two numbers and print their sum.",
-             "starter_code": "", "difficulty": "introductory",
-             "solutions": "[\\"print(int(input()) + int(input()))\\"]",
-             "input_output": "{\\"inputs\\": [\\"3\\\\n4\\\\n\\"], \\"outputs\\": [\\"7\\\\n\\"]}"}
+row         question       "Read two numbers and print their sum."
+            starter_code   ""
+            difficulty     "introductory"
+            solutions      ["print(int(input()) + int(input()))"]
+            input_output   {"inputs": ["3\\n4\\n"], "outputs": ["7\\n"]}
 prompt      "Question: Read two numbers and print their sum.\\n
              The program reads standard input and writes standard output.\\n
              Answer with one Python program only.\\n

@@ -118,6 +118,9 @@ class _Flow:
             for parameter in node.named_children:
                 if _binding(parameter) is None:
                     self.bound.update(_names(parameter))
+                else:
+                    self.read(parameter)
+            return
         binding = _binding(node)
         if binding is not None:
             target, value, keeps = binding

@@ -7,23 +7,14 @@ from collections.abc import Callable, Sequence
 from peftbench.evaluation.metrics._metric import Answers
 
 
-def references_of(answers: Answers) -> list[tuple[str, ...]]:
-    """The right answers of every row: its references, else its target; () where there is
-    none to compare with."""
-    given = answers.references or [()] * len(answers)
-    return [
-        tuple(references) or ((target,) if target else ())
-        for references, target in zip(given, answers.targets, strict=True)
-    ]
-
-
 def best_likeness(
     answers: Answers, likeness: Callable[[str, str], float]
 ) -> list[float | None]:
     """For every row the greatest ``likeness(answer, reference)``: 0 for an unreadable or
     empty answer, None without a reference."""
     rows: list[float | None] = []
-    for answer, right in zip(answers.predicted, references_of(answers), strict=True):
+    for answer, given in zip(answers.predicted, answers.all_references, strict=True):
+        right = [reference for reference in given if reference.strip()]
         if not right:
             rows.append(None)
         elif answer is None or not answer.strip():

@@ -72,7 +72,9 @@ def _bleu(answer: Sequence[str], reference: Sequence[str]) -> tuple[float, float
         return 0.0, 0.0
     orders = [p / 100 for p, n in zip(score.precisions, score.totals, strict=True) if n]
     single = _weighted_precision(answer, reference)
-    return score.score / 100, score.bp * _geometric_mean([single, *orders[1:]])
+    # sacrebleu's whole is a hair more than one.
+    weighed = score.bp * _geometric_mean([single, *orders[1:]])
+    return min(1.0, score.score / 100), min(1.0, weighed)
 
 
 def _weighted_precision(answer: Sequence[str], reference: Sequence[str]) -> float:
