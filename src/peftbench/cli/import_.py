@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from peftbench.cli._app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from peftbench.imports.peft_factory import Scored
 
 imports = typer.Typer(
     name="import",
@@ -45,3 +50,92 @@ def hf_method_comparison(
         opened.close()
     print(f"{outcome.benchmark}: {outcome.added} runs added, {outcome.known} known before")
     print(f"peftbench report --store {store} --benchmark {name}")
+
+
+@imports.command("peft-factory")
+def peft_factory(folder: _Folder, store: _Store, name: _Name = "peft-factory") -> None:
+    """Import output folders of PEFT-Factory: scored by both protocols, differences shown."""
+    from rich.console import Console
+
+    from peftbench.cli._print import plain_table
+    from peftbench.imports import keep
+    from peftbench.imports import peft_factory as tool
+    from peftbench.store import Store
+
+    scored = tool.read(folder)
+    console = Console(highlight=False)
+    plain_table(console, _TITLES, _rows(scored))
+    for one in scored:
+        if one.run is None:
+            print(f"{one.output.folder}: not scored by {one.protocol}: {one.reason}")
+        if one.protocol == tool.PROTOCOLS[0] and one.output.is_on_training_rows:
+            print(f"{one.output.folder}: evaluated on training rows, as its YAML tells")
+    opened = Store.open(store)
+    try:
+        for protocol in tool.PROTOCOLS:
+            runs = [one.run for one in scored if one.run and one.protocol == protocol]
+            if runs:
+                benchmark = f"{name}-{protocol}"
+                spec = {
+                    "name": benchmark,
+                    "description": "Imported predictions of PEFT-Factory, scored by "
+                    f"the protocol {protocol}",
+                    "protocol": protocol,
+                }
+                outcome = keep(opened, benchmark, spec, runs)
+                print(
+                    f"{benchmark}: {outcome.added} runs added, {outcome.known} known before"
+                )
+    finally:
+        opened.close()
+    print("Why the two differ: docs/protocols.md. Each has a report of its own, such as:")
+    print(f"peftbench report --store {store} --benchmark {name}-strict")
+
+
+_TITLES = ["method", "task", "seed", "peft-bench", "strict", "difference", "rows otherwise"]
+
+
+def _rows(scored: Sequence[Scored]) -> list[list[str]]:
+    """One line for each folder: both headlines, times 100, and how far they are apart."""
+    from peftbench.report.numbers import NOTHING, score
+
+    lines = []
+    for theirs, ours in zip(scored[::2], scored[1::2], strict=True):
+        run = theirs.run or ours.run
+        values = [one.run.record.headline if one.run else None for one in (theirs, ours)]
+        known = [value for value in values if value is not None]
+        lines.append(
+            [
+                run.planned.label if run else theirs.output.method,
+                theirs.output.dataset,
+                NOTHING if theirs.output.seed is None else str(theirs.output.seed),
+                *(
+                    f"{score(v.value)} {v.name.removeprefix('peft_bench_')}"
+                    if v
+                    else NOTHING
+                    for v in values
+                ),
+                score(known[0].value - known[1].value) if len(known) == 2 else NOTHING,
+                _otherwise(theirs.run, ours.run),
+            ]
+        )
+    return lines
+
+
+def _otherwise(theirs: Any, ours: Any) -> str:
+    """How many rows are right by one protocol and wrong by the other; – where a row is not
+    right or wrong by itself."""
+    from peftbench.report.numbers import NOTHING
+
+    if theirs is None or ours is None:
+        return NOTHING
+    pairs = list(
+        zip(
+            (row.score for row in theirs.predictions),
+            (row.score for row in ours.predictions),
+            strict=True,
+        )
+    )
+    if any(value not in (0.0, 1.0) for pair in pairs for value in pair):
+        return NOTHING
+    return f"{sum(first != second for first, second in pairs)} of {len(pairs)}"

@@ -81,6 +81,11 @@ def part(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
     return value
 
 
+def text(found: Mapping[str, Any], *names: str) -> str:
+    """The text under the first of these names that there is; "" for none."""
+    return next((v for name in names if isinstance(v := found.get(name), str)), "")
+
+
 def _mapping(path: Path, found: object) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path} holds no mapping of names to values.")

@@ -41,8 +41,13 @@ def entry_of(
     cells: Sequence[Planned],
     records: Mapping[str, Record],
     table: RowScores | None,
+    seeds: frozenset[str],
 ) -> Entry:
-    """One place, (model, method, task), from the records of its seeds."""
+    """One place, (model, method, task), from the records of its seeds.
+
+    It is complete if nothing is missing of what was planned, and of the seeds that other
+    methods have there: imports may have other seeds for each method.
+    """
     finished = [
         (one.cell, records[one.cell.id])
         for one in cells
@@ -60,7 +65,8 @@ def entry_of(
         task=task,
         by_seed=by_seed,
         interval=_interval(by_seed, table) if by_seed else None,
-        complete=len(finished) == len(cells),
+        complete=len(finished) == len(cells)
+        and (set(by_seed) == {"-"} or by_seed.keys() >= seeds),
         other_scores=others,
     )
 

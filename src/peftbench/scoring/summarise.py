@@ -174,9 +174,10 @@ def _on_task(
 ) -> tuple[list[Entry], list[Comparison], Tables]:
     """The entries of one task on one model, how they compare, and their row scores."""
     tables, entries = {}, []
+    seeds = frozenset(seed_of(one.cell) for _, cells in groups for one in cells) - {"-"}
     for place, cells in groups:
         table = row_table(cells, records, row_scores)
-        one = entry_of(place, cells, records, table)
+        one = entry_of(place, cells, records, table, seeds)
         entries.append(one)
         if table is not None and one.complete:
             tables[one.method] = table

@@ -41,6 +41,10 @@ class Rule:
     splits: Mapping[Split, str] = field(default_factory=dict)  # {}: as the strict task's
     expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
     max_new_tokens: int = 16
+    repeats_rows: bool = False  # a published file repeats a row for each of its answers
+    strict_read: Callable[[str], str | None] | None = None
+    """What a published answer or target says by the strict rules, where the strict task's
+    own reading does not do; see `strict_answer`."""
     version: int = 1
 
     def read_label(self, raw: str) -> str | None:
@@ -48,9 +52,15 @@ class Rule:
         by_text = {word.lower(): word for word in self.words.values()}
         return by_text.get(cleaned(raw))
 
-    def strict_label(self, word: str) -> str:
-        """The strict label that a published word stands for."""
-        return next(label for label, own in self.words.items() if own == word)
+    def strict_answer(self, raw: str, strict: Task) -> str | None:
+        """What an output in the published form says by the strict rules; None: unreadable.
+
+        Of a label task, the strict label that the word stands for.
+        """
+        if self.words:
+            word = self.read_label(raw)
+            return next((label for label, own in self.words.items() if own == word), None)
+        return (self.strict_read or strict.read_answer)(raw)
 
     def prompt(self, row: Row) -> str:
         """Instruction and input, as one user's turn."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from peftbench.tasks._answers import read_number
 from peftbench.tasks._task import Example, Row
 from peftbench.tasks.peft_bench._equation import read_equation
 from peftbench.tasks.peft_bench._rule import Rule, cleaned
@@ -37,6 +38,15 @@ def read_equation_text(raw: str) -> str | None:
     """The output, if it is one equation and nothing else."""
     text = cleaned(raw)
     return text if read_equation(text) else None
+
+
+def read_right_side(raw: str) -> str | None:
+    """The number on the right of an equation's last =, or a number alone.
+
+    >>> read_right_side("( 9.0 - 2.0 ) = 7.0"), read_right_side("x = seven")
+    ('7.0', None)
+    """
+    return read_number(cleaned(raw).rpartition("=")[2])
 
 
 def _number(text: str) -> float | None:
@@ -121,6 +131,7 @@ RULES: Mapping[str, Rule] = {
         read=cleaned,
         references=_answers,
         expand=_one_for_each,
+        repeats_rows=True,
         metrics=("peft_bench_record_f1", "peft_bench_record_em"),
         max_new_tokens=64,
     ),
@@ -131,6 +142,7 @@ RULES: Mapping[str, Rule] = {
         fields=("Body", "Question", "question_concat", "Equation", "Answer"),
         answer=_equation_text,
         read=read_equation_text,
+        strict_read=read_right_side,
         metrics=("peft_bench_svamp", "peft_bench_gold_equation"),
         max_new_tokens=64,
     ),

@@ -1,0 +1,55 @@
+"""Answers to a test set, graded by all metrics of their task. Needs no model and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from peftbench.evaluation import metrics
+from peftbench.evaluation.metrics import Answers
+from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
+from peftbench.store import Score
+from peftbench.tasks import Task
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Scores, the headline first, and what every row adds to the headline."""
+
+    scores: tuple[Score, ...]
+    rows: Sequence[float | None]
+
+
+def grade(task: Task, answers: Answers) -> Grade:
+    """All of the task's metrics that these answers allow, and how well they were read.
+
+    A metric that needs columns which the answers lack, such as a program's tests, is left
+    out; raises `ValueError` if that is the headline.
+    """
+    missing = unmet(task.headline, answers)
+    if missing:
+        raise ValueError(f"{task.headline} needs {' and '.join(missing)}.")
+    rows = pseudo_values(metrics.get(task.headline), answers)
+    names = dict.fromkeys([*task.metrics, "format_error_rate"])
+    scores = tuple(
+        _score(name, answers, rows if name == task.headline else None)
+        for name in names
+        if not unmet(name, answers)
+    )
+    return Grade(scores, rows)
+
+
+def unmet(metric: str, answers: Answers) -> tuple[str, ...]:
+    """The columns that a metric needs and these answers do not have."""
+    return tuple(name for name in metrics.get(metric).needs if not getattr(answers, name))
+
+
+def _score(name: str, answers: Answers, rows: Sequence[float | None] | None) -> Score:
+    metric = metrics.get(name)
+    values = pseudo_values(metric, answers) if rows is None else rows
+    return Score(
+        name=name,
+        value=metric.score(answers),
+        standard_error=standard_error(values),
+        examples=len(answers),
+    )
