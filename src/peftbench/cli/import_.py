@@ -129,13 +129,12 @@ def _otherwise(theirs: Any, ours: Any) -> str:
 
     if theirs is None or ours is None:
         return NOTHING
-    pairs = list(
-        zip(
-            (row.score for row in theirs.predictions),
-            (row.score for row in ours.predictions),
-            strict=True,
-        )
-    )
+    if len(theirs.predictions) != len(ours.predictions):
+        return NOTHING
+    pairs = [
+        (first.score, second.score)
+        for first, second in zip(theirs.predictions, ours.predictions, strict=True)
+    ]
     if any(value not in (0.0, 1.0) for pair in pairs for value in pair):
         return NOTHING
     return f"{sum(first != second for first, second in pairs)} of {len(pairs)}"

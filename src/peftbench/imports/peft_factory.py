@@ -78,7 +78,7 @@ def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> Score
         predicted=[row.answer for row in rows],
         targets=[row.target for row in rows],
         labels=task.labels,
-        references=[row.references for row in rows] if rows[0].references else (),
+        references=[row.references for row in rows],
     )
     try:
         graded = grade(task, answers)
@@ -113,6 +113,8 @@ def _rows(output: Output, protocol: Protocol) -> list[Prediction]:
             answer = theirs.read_answer(predict)
             targets = [theirs.read_answer(label) for label in labels]
         target = targets[0]
+        if target is None and not labels[0].strip():
+            continue  # a problem without a solution, which the strict rules leave out
         if target is None:
             raise DataError(
                 f"{output.folder / PREDICTIONS}: the label {labels[0]!r} is no answer of "

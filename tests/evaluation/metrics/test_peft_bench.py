@@ -142,6 +142,25 @@ def test_a_query_of_record_counts_once_for_each_of_its_answers() -> None:
         assert found.score(expanded) == pytest.approx(expected)
 
 
+def test_codebleu_gives_a_quarter_for_nothing_and_ignores_capitals() -> None:
+    """The published flaws; ours gives 0 for nothing."""
+    assert score("codebleu", ["", None], ["x = 1", "y = 2"]) == 0.25
+    assert score("codebleu", ["X = F(A)"], ["x = f(a)"]) == pytest.approx(1.0)
+    fenced = score("codebleu", ["```python\nx = f(a)\n```"], ["x = f(a)"])
+    assert 0.25 < fenced < 1
+
+
+def test_every_solution_of_a_problem_is_compared() -> None:
+    answers = Answers(
+        predicted=["x = f(a)"],
+        targets=["x = f(a)"],
+        references=[("x = f(a)", "print(b)")],
+    )
+    metric = metrics.get("peft_bench_codebleu")
+    one = score("codebleu", ["x = f(a)"], ["print(b)"])
+    assert metric.score(answers) == pytest.approx((1 + one) / 2)
+
+
 @pytest.mark.parametrize("name", [n for n in metrics.names() if n.startswith("peft_bench")])
 def test_scores_do_not_depend_on_the_order_of_rows(name: str) -> None:
     metric = metrics.get(name)

@@ -34,11 +34,10 @@ WORDS = {
     "openbookqa": ("A", "B", "C", "D"),
     "math_qa": ("a", "b", "c", "d", "e"),
 }
-#: Come with the sandbox that runs programs.
-CODE = {"conala", "codealpacapy", "apps"}
 HEADLINES = {
     **{name: "peft_bench_f1" for name, words in WORDS.items() if len(words) == 2},
     **{name: "peft_bench_macro_f1" for name, words in WORDS.items() if len(words) > 2},
+    **dict.fromkeys(("conala", "codealpacapy", "apps"), "peft_bench_codebleu"),
     "stsb": "peft_bench_pearson",
     "record": "peft_bench_record_f1",
     "gsm8k": "peft_bench_gsm8k",
@@ -110,7 +109,7 @@ def test_every_task_of_the_publication_is_covered() -> None:
     from peftbench import published
 
     covered = set(peft_bench.names())
-    assert covered | CODE == set(published.read("peft-bench-v1").tasks)
+    assert covered == set(published.read("peft-bench-v1").tasks)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +153,32 @@ def test_hellaswag_loses_capitals_and_gains_a_comma() -> None:
     row = {**tasks.get("hellaswag").example_row, "ctx_b": "he greets the DIY man"}
     prompt = tasks.get("hellaswag", "peft-bench").to_example(row).prompt
     assert "He greets the diy man,\n\nEnding1: " in prompt
+
+
+def test_conala_without_a_rewritten_intent_asks_nothing() -> None:
+    row = {**tasks.get("conala").example_row, "rewritten_intent": None}
+    prompt = tasks.get("conala", "peft-bench").to_example(row).prompt
+    assert prompt == peft_bench.rule("conala").ask + "\n"
+
+
+def test_apps_loses_its_starter_code_and_keeps_every_solution() -> None:
+    task = tasks.get("apps", "peft-bench")
+    row = {
+        **tasks.get("apps").example_row,
+        "starter_code": "def START():",
+        "solutions": '["a = 1", "b = (", "c", "d", "e"]',
+    }
+    example = task.to_example(row)
+    assert "START" not in example.prompt
+    assert example.references == ("a = 1", "b = (", "c", "d", "e")
+    assert task.unusable is not None
+    assert task.unusable(example, "test") is None
+    assert task.unusable(task.to_example({**row, "solutions": ""}), "test") is not None
+
+
+def test_code_is_read_whole_and_lower_cased() -> None:
+    read = tasks.get("conala", "peft-bench").read_answer
+    assert read("Here:\n```python\nX = 1\n```") == "here:\n```python\nx = 1\n```"
 
 
 def test_record_trains_on_every_answer_and_is_scored_once_a_query() -> None:

@@ -35,7 +35,7 @@ def best_f1(predicted: str, references: Sequence[str]) -> float:
 
 def weighted_mean(answers: Answers, value: Callable[[str, Sequence[str]], float]) -> float:
     """Mean over rows, each of which counts once for every one of its references."""
-    rows = zip(answers.predicted, answers.references, strict=True)
+    rows = zip(answers.predicted, answers.all_references, strict=True)
     worth = [(value(p or "", r), len(r)) for p, r in rows]
     return sum(v * weight for v, weight in worth) / sum(weight for _, weight in worth)
 

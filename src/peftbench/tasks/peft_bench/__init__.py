@@ -41,6 +41,6 @@ def under_peft_bench(name: str, strict: Task) -> Task:
 
 @cache
 def _rules() -> dict[str, Rule]:
-    from peftbench.tasks.peft_bench import choices, free, labels
+    from peftbench.tasks.peft_bench import choices, code, free, labels
 
-    return {**labels.RULES, **choices.RULES, **free.RULES}
+    return {**labels.RULES, **choices.RULES, **free.RULES, **code.RULES}

@@ -40,6 +40,7 @@ class Rule:
     fields: tuple[str, ...] = ()  # () where those of the strict task do
     splits: Mapping[Split, str] = field(default_factory=dict)  # {}: as the strict task's
     expand: Callable[[Example], Sequence[Example]] | None = None  # of training examples
+    unusable: Callable[[Example, str], str | None] | None = None  # as in `Task`
     max_new_tokens: int = 16
     repeats_rows: bool = False  # a published file repeats a row for each of its answers
     strict_read: Callable[[str], str | None] | None = None
@@ -69,6 +70,14 @@ class Rule:
         return f"{self.ask}\n{body}"
 
 
+def one_for_each_answer(example: Example) -> Sequence[Example]:
+    """A training row for every right answer, as published."""
+    return [
+        replace(example, completion=answer, target=cleaned(answer))
+        for answer in example.references
+    ]
+
+
 def derive(rule: Rule, strict: Task) -> Task:
     """The task that a rule makes of the strict one."""
     return replace(
@@ -82,6 +91,8 @@ def derive(rule: Rule, strict: Task) -> Task:
         labels=tuple(rule.words.values()),
         max_new_tokens=rule.max_new_tokens,
         expand=rule.expand,
+        unusable=rule.unusable,
+        validation_metric="",
         version=rule.version,
     )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from peftbench.tasks._answers import read_number
-from peftbench.tasks._task import Example, Row
+from peftbench.tasks._task import Row
 from peftbench.tasks.peft_bench._equation import read_equation
-from peftbench.tasks.peft_bench._rule import Rule, cleaned
+from peftbench.tasks.peft_bench._rule import Rule, cleaned, one_for_each_answer
 
 
 def read_score(raw: str) -> str | None:
@@ -96,14 +95,6 @@ def _first_answer(row: Row) -> str:
     return str(row["answers"][0])
 
 
-def _one_for_each(example: Example) -> Sequence[Example]:
-    """A training row for every right answer, as published."""
-    return [
-        replace(example, completion=answer, target=cleaned(answer))
-        for answer in example.references
-    ]
-
-
 RULES: Mapping[str, Rule] = {
     "stsb": Rule(
         ask="Give a score from 0 to 5 for how similar the two sentences are. Answer with "
@@ -130,7 +121,7 @@ RULES: Mapping[str, Rule] = {
         answer=_first_answer,
         read=cleaned,
         references=_answers,
-        expand=_one_for_each,
+        expand=one_for_each_answer,
         repeats_rows=True,
         metrics=("peft_bench_record_f1", "peft_bench_record_em"),
         max_new_tokens=64,
