@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,8 +139,13 @@ def execute(
     return results(store, plan.benchmark.name)
 
 
-def results(store: Store, name: str | None = None) -> Results:
-    """The results of one benchmark of a store; its newest by default."""
+def results(
+    store: Store, name: str | None = None, *, methods: Collection[str] | None = None
+) -> Results:
+    """The results of one benchmark of a store; its newest by default.
+
+    `methods` are labels: only these are compared, as if there were no others.
+    """
     benchmarks = store.benchmarks()
     found = [b for b in benchmarks if name in (None, b.name)]
     if not found:
@@ -149,13 +154,12 @@ def results(store: Store, name: str | None = None) -> Results:
             f"{', '.join(b.name for b in benchmarks) or 'none'}."
         )
     chosen = found[-1]
-    records = store.records(planned.cell.id for planned in chosen.cells)
+    cells = [p for p in chosen.cells if methods is None or p.label in methods]
+    records = store.records(planned.cell.id for planned in cells)
 
     def row_scores(cell_id: str) -> list[float] | None:
         table = store.predictions(cell_id)
         return None if table is None else table.column("score").drop_null().to_pylist()
 
-    summary = summarise(
-        chosen.name, chosen.spec, chosen.cells, records, store.costs(), row_scores
-    )
+    summary = summarise(chosen.name, chosen.spec, cells, records, store.costs(), row_scores)
     return Results(summary, store.folder)

@@ -97,6 +97,71 @@ def test_plan_knows_what_is_done(done: tuple[Path, str]) -> None:
     assert missing["parameters"]["rank"] == 4
 
 
+def test_plan_says_what_it_takes_to_tell_methods_apart(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    asked = ("plan", "small.yaml", "--store", "store", "--margin", "5")
+    said = peftbench(*asked, cwd=folder)
+    assert "To tell two methods 5 points apart" in said.stdout
+    assert " 12 " in said.stdout  # test rows
+    [one] = json.loads(peftbench(*asked, "--json", cwd=folder).stdout)["evidence"]
+    assert (one["task"], one["seeds"], one["rows"]) == ("generated_sums", 2, 12)
+    assert one["needed"]["margin"] == 0.05
+
+
+def test_plan_knows_the_rows_of_a_task_that_is_not_here() -> None:
+    said = peftbench(
+        "plan", "--model", "tiny", "--methods", "lora", "--tasks", "sst2",
+        "--margin", "1", "--json",
+    )  # fmt: skip
+    [one] = json.loads(said.stdout)["evidence"]
+    assert (one["rows"], one["basis"]) == (872, "assumed")
+    assert one["needed"]["detectable"] > 0.01
+
+
+def test_recommend_names_a_method_within_the_budget(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    said = peftbench("recommend", "--store", "store", "--max-trainable", "1e6", cwd=folder)
+    assert said.returncode == 0, said.stderr
+    assert "Use " in said.stdout
+    assert "within trainable parameters ≤ 1.00 M" in said.stdout
+    found = json.loads(
+        peftbench("recommend", "--store", "store", "--json", cwd=folder).stdout
+    )
+    assert found["chosen"] in ("base", "small lora")
+    assert {c["method"] for c in found["candidates"]} == {"base", "small lora"}
+
+
+def test_recommend_says_what_is_over_budget(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    said = peftbench(
+        "recommend", "--store", "store", "--max-trainable", "10", "--json", cwd=folder
+    )
+    found = json.loads(said.stdout)
+    assert found["chosen"] == "base"
+    assert found["left_out"] == [
+        {"method": "small lora", "over": ["trainable_parameters"], "unknown": []}
+    ]
+    none = peftbench("recommend", "--store", "store", "--max-memory-gb", "0", cwd=folder)
+    assert none.returncode == 1
+    assert "No method of this store fits peak memory ≤ 0 B" in none.stdout
+    wrong = peftbench("recommend", "--store", "store", "--prefer", "pscp", cwd=folder)
+    assert wrong.returncode == 2
+    assert "no cost" in wrong.stderr
+
+
+def test_pareto_shows_a_front_over_any_two_columns(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    asked = ("pareto", "--store", "store", "--x", "peak_memory_bytes")
+    [found] = json.loads(peftbench(*asked, "--json", cwd=folder).stdout)
+    assert "base" in found["front"]
+    assert set(found["points"]) == {"base", "small lora"}
+    assert found["hypervolume"] >= 0
+    assert "on the front" in peftbench(*asked, cwd=folder).stdout
+    wrong = peftbench("pareto", "--store", "store", "--x", "peak_memory", cwd=folder)
+    assert wrong.returncode == 2
+    assert "Did you mean 'peak_memory_bytes'" in wrong.stderr
+
+
 def test_plan_prints_all_settings_and_predictions() -> None:
     said = peftbench("plan", "quickstart")
     assert said.returncode == 0

@@ -40,7 +40,7 @@ def test_costs_of_some_methods_are_said_to_be_missing(usual: Summary) -> None:
     summary = usual.model_copy(update={"standings": (bare, *others)})
     table = costs.pscp_table(summary, "tiny")
     (row,) = [row for row in table.rows if row.header == bare.method]
-    assert [cell.note for cell in row.cells[1:]] == [costs.NOT_MEASURED] * 4
+    assert [cell.note for cell in row.cells[1:]] == [costs.NOT_MEASURED] * 5
     assert 'id="parameters-0-0"' in page(summary)
 
 

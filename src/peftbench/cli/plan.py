@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from peftbench.cli._app import app
 from peftbench.errors import StoreError
 
 if TYPE_CHECKING:
+    from peftbench.engine.evidence import Evidence
     from peftbench.engine.forecast import Forecast
     from peftbench.engine.plan import Plan
     from peftbench.store import Record
@@ -31,6 +34,14 @@ def plan(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that the time is told for.")
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=100,
+            help="Say what it takes to tell methods so many points apart.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Show what `run` would do with the same arguments, without loading a model."""
@@ -46,10 +57,76 @@ def plan(
     records = _records(folder, must_exist=store is not None and store.exists())
     forecasts = forecast(made, records.values())
     count = workers or len(os.sched_getaffinity(0))
+    shown = [] if margin is None else _evidence(made, folder, margin)
     if as_json:
-        print(json.dumps(_as_json(made, records, forecasts, count), indent=2))
-    else:
-        _print(made, records, forecasts, count)
+        found = _as_json(made, records, forecasts, count)
+        print(json.dumps(found | {"evidence": [asdict(one) for one in shown]}, indent=2))
+        return
+    _print(made, records, forecasts, count)
+    if margin is not None:
+        _print_evidence(shown, margin)
+
+
+def _evidence(made: Plan, folder: Path, margin: float) -> Sequence[Evidence]:
+    """What the plan can show, from the results that the store has already."""
+    from peftbench.engine.evidence import evidence
+    from peftbench.store import Store
+
+    try:
+        store = Store.open(folder, create=False)
+    except StoreError:
+        return evidence(made, None, margin / 100)
+    try:
+        return evidence(made, store, margin / 100)
+    finally:
+        store.close()
+
+
+def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
+    from rich.console import Console
+
+    from peftbench.cli._print import plain_table
+    from peftbench.report import numbers
+
+    def count(value: int | None) -> str:
+        return "no number" if value is None else f"{value:,}"
+
+    rows = [
+        [
+            one.model,
+            one.task,
+            str(one.seeds),
+            count(one.rows) if one.rows else "unknown",
+            *(
+                [
+                    numbers.score(one.needed.detectable)
+                    if one.needed.detectable is not None
+                    else "none",
+                    count(one.needed.seeds),
+                    count(one.needed.rows),
+                ]
+                if one.needed
+                else [numbers.NOTHING] * 3
+            ),
+            one.basis,
+        ]
+        for one in shown
+    ]
+    console = Console(highlight=False)
+    console.print(
+        f"\nTo tell two methods {margin:g} points apart in four of five benchmarks:"
+    )
+    titles = ["model", "task", "seeds", "test rows", "this plan finds", "seeds needed",
+              "or rows needed", "variances"]  # fmt: skip
+    plain_table(console, titles, rows)
+    console.print(
+        "This plan finds: the smallest true difference, in points, that a paired test at 5 % "
+        "finds so often. Seeds needed with these rows; rows needed with these seeds (no number "
+        "of rows makes up for seeds that differ). Variances are measured where the store has "
+        "results of two methods with two seeds, by the pair that differs most; else assumed "
+        "(docs/numbers.md).",
+        markup=False,
+    )
 
 
 def _records(folder: Any, *, must_exist: bool) -> dict[str, Record]:

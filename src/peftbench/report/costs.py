@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from peftbench.report import numbers, others
-from peftbench.report.results import standings
+from peftbench.report.results import TIED_MARK, standings
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty
 from peftbench.scoring.penalties import (
     MEMORY_CONSTANT_GB,
@@ -23,7 +23,10 @@ PSCP_CAPTION = (
     f"reached at the constant. Constants: {numbers.si(PARAMETER_CONSTANT, '').strip()} "
     f"trainable parameters, {TFLOPS_CONSTANT:g} TFLOPs more than the base model for one "
     f"input, {MEMORY_CONSTANT_GB:g} GB of peak training memory. The constants are an opinion "
-    "of what is expensive: look at the factors and at the costs below before you rely on it."
+    "of what is expensive: look at the factors and at the costs below before you rely on it. "
+    f"{TIED_MARK}: not told apart from the best PSCP (paired bootstrap, 5 %, Holm-corrected; "
+    "costs taken as exact). PPT (arXiv:2402.02242) counts parameters alone: mean score × "
+    "exp(−log₁₀(parameters / 10⁷ + 1))."
 )
 
 
@@ -45,6 +48,7 @@ def pscp_table(summary: Summary, model: str) -> Table:
     ordered = sorted(
         standings(summary, model), key=lambda s: math.inf if s.pscp is None else -s.pscp
     )
+    best = ordered[0].pscp if len(ordered) > 1 else None
     return Table(
         name=f"pscp-{summary.models.index(model)}",
         title=f"PSCP on {model}",
@@ -56,8 +60,9 @@ def pscp_table(summary: Summary, model: str) -> Table:
             Column(title="FLOPs factor", note="extra, one input"),
             Column(title="Memory factor", note="peak, training"),
             Column(title="PSCP", is_sorted=any(s.pscp is not None for s in ordered)),
+            Column(title="PPT", note="parameters alone"),
         ),
-        rows=tuple(Row(header=s.method, cells=_pscp_cells(s)) for s in ordered),
+        rows=tuple(Row(header=s.method, cells=_pscp_cells(s, best)) for s in ordered),
     )
 
 
@@ -122,11 +127,11 @@ def step_time(cost: Cost) -> str:
     return f"{median} ± {numbers.si(cost.step_seconds_spread, 's')}"
 
 
-def _pscp_cells(standing: Standing) -> tuple[Cell, ...]:
+def _pscp_cells(standing: Standing, best: float | None) -> tuple[Cell, ...]:
     mean = Cell(text=numbers.points(standing.mean_score), value=standing.mean_score)
     inputs = standing.pscp_inputs
     if inputs is None:
-        return (mean, *(empty(NOT_MEASURED) for _ in range(4)))
+        return (mean, *(empty(NOT_MEASURED) for _ in range(5)))
     behind = (
         (standing.parameter_factor, numbers.si(inputs.trainable_parameters, "").strip()),
         (standing.flops_factor, numbers.si(inputs.extra_forward_flops, "FLOPs")),
@@ -135,7 +140,16 @@ def _pscp_cells(standing: Standing) -> tuple[Cell, ...]:
     return (
         mean,
         *(Cell(text=numbers.factor(f), value=f, note=note) for f, note in behind),
-        Cell(text=numbers.points(standing.pscp), value=standing.pscp),
+        Cell(
+            text=numbers.points(standing.pscp),
+            value=standing.pscp,
+            mark="best"
+            if standing.pscp == best
+            else "tied"
+            if standing.is_pscp_tied
+            else "",
+        ),
+        Cell(text=numbers.points(standing.ppt), value=standing.ppt),
     )
 
 

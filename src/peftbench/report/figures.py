@@ -14,7 +14,7 @@ from typing import Any
 from peftbench.report import marks, numbers
 from peftbench.report.results import standings
 from peftbench.report.table import listed
-from peftbench.scoring.ranks import pareto_front
+from peftbench.scoring.pareto import pareto_front
 from peftbench.scoring.summary import Entry, Interval, Standing, Summary, TaskInfo
 from peftbench.store.record import Cost
 
@@ -112,7 +112,7 @@ def learning_curves(summary: Summary, model: str) -> list[Figure]:
         if lines:
             figures.append(
                 Figure(
-                    name=_name(summary, "curves", model, place),
+                    name=figure_name(summary, "curves", model, place),
                     title=task.name,
                     caption=f"Validation {task.metric} × 100 ({task.better} is better) after "
                     "so many optimiser steps. One line for every run"
@@ -165,7 +165,7 @@ def _trade_off(
     scale: Callable[[float], float] = math.log10 if axis.is_logarithmic else float
     places = [scale(cost) for cost, _ in drawn.values()]
     return Figure(
-        name=_name(summary, axis.name, model),
+        name=figure_name(summary, axis.name, model),
         title=f"Score against {axis.what}",
         caption=f"Up and left is better. On the Pareto front (dotted): {listed(front)}; "
         "no other method is better without costing more of this. A point without a name "
@@ -186,7 +186,7 @@ def _trade_off(
                     "x": [cost],
                     "y": [score],
                     "cliponaxis": False,
-                    "marker": {**_marker(summary, method), "size": 11},
+                    "marker": {**marker_of(summary, method), "size": 11},
                     "hoverinfo": "text",
                     "hovertext": f"{plain(method)}: {numbers.points(score)}, "
                     f"{numbers.si(cost, axis.unit).strip()}",
@@ -251,7 +251,7 @@ def _bars(
             "y": list(range(len(scored))),
             "x": [100 * interval.mean for _, interval in scored],
             "marker": {
-                "color": [_marker(summary, entry.method)["color"] for entry, _ in scored],
+                "color": [marker_of(summary, entry.method)["color"] for entry, _ in scored],
                 "opacity": 0.8,
             },
             "error_x": {
@@ -285,7 +285,7 @@ def _bars(
             }
         )
     return Figure(
-        name=_name(summary, "bars", model, place),
+        name=figure_name(summary, "bars", model, place),
         title=task.name,
         caption=_bars_caption(task, scored, has_seeds=bool(seeds)),
         data=data,
@@ -362,7 +362,7 @@ def _curve_lines(summary: Summary, model: str, task: TaskInfo) -> Iterator[dict[
     for curve in summary.curves:
         if (curve.model, curve.task) != (model, task.name):
             continue
-        marker = _marker(summary, curve.method)
+        marker = marker_of(summary, curve.method)
         dash = marks.dash(seeds.index(curve.seed) if curve.seed in seeds else 0)
         yield {
             "type": "scatter",
@@ -399,11 +399,13 @@ def _log_axis(places: list[float]) -> dict[str, Any]:
     return {"type": "log", **({"dtick": 1} if is_long else {})}
 
 
-def _name(summary: Summary, kind: str, model: str, task: int = 0) -> str:
+def figure_name(summary: Summary, kind: str, model: str, task: int = 0) -> str:
+    """Unique within a page."""
     return f"{kind}-{summary.models.index(model)}-{task}"
 
 
-def _marker(summary: Summary, method: str) -> dict[str, Any]:
+def marker_of(summary: Summary, method: str) -> dict[str, Any]:
+    """Colour and symbol of a method, as Plotly wants them."""
     mark = marks.mark([known.label for known in summary.methods].index(method))
     return {"color": mark.colour, "symbol": mark.symbol}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from peftbench.report import costs, results
+from peftbench.report import certainty, costs, results
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
@@ -40,6 +40,7 @@ def to_latex(summary: Summary) -> str:
     for model in summary.models:
         tables.append(results.headline_table(summary, model))
         tables += costs.cost_tables(summary, model)
+        tables += certainty.certainty_tables(summary, model)
     name = " ".join(summary.name.split())
     head = (
         "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and "

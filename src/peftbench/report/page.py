@@ -10,7 +10,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from peftbench.report import costs, figures, marks, others, results, setup, words
+from peftbench.report import (
+    certainty,
+    certainty_figures,
+    costs,
+    figures,
+    marks,
+    others,
+    results,
+    setup,
+    words,
+)
 from peftbench.scoring.summary import Summary
 
 
@@ -50,6 +60,7 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
     pscp = [table for table in tables if table.name.startswith("pscp")]
     plots = (
         ("Score against cost", figures.trade_offs(summary, model)),
+        ("How sure is the ranking?", certainty_figures.certainty_figures(summary, model)),
         ("Scores by task", figures.task_bars(summary, model)),
         ("Learning curves", figures.learning_curves(summary, model)),
     )
@@ -60,6 +71,7 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
         "headline": results.headline_table(summary, model),
         "pscp": pscp,
         "costs": [table for table in tables if table not in pscp],
+        "certainty": certainty.certainty_tables(summary, model),
         "plots": [
             {
                 "title": title,

@@ -20,6 +20,8 @@ def standings(summary: Summary, model: str) -> tuple[Standing, ...]:
 def headline_table(summary: Summary, model: str) -> Table:
     """Method by task: mean ± half the interval's width; mean score, average rank."""
     ordered = standings(summary, model)
+    means = [s.mean_score for s in ordered if s.mean_score is not None]
+    best = max(means) if len(means) > 1 else None
     return Table(
         name=f"results-{summary.models.index(model)}",
         title=f"Scores on {model}",
@@ -27,7 +29,10 @@ def headline_table(summary: Summary, model: str) -> Table:
         columns=(
             Column(title="Method", is_number=False, sorts_first="ascending"),
             *(_task_column(summary, model, task) for task in summary.tasks),
-            Column(title="Mean score"),
+            Column(
+                title="Mean score",
+                is_interval=any(s.mean_interval is not None for s in ordered),
+            ),
             Column(
                 title="Average rank",
                 sorts_first="ascending",
@@ -42,9 +47,7 @@ def headline_table(summary: Summary, model: str) -> Table:
                         entry_cell(summary, model, standing.method, task.name)
                         for task in summary.tasks
                     ),
-                    Cell(
-                        text=numbers.points(standing.mean_score), value=standing.mean_score
-                    ),
+                    _mean_cell(standing, best),
                     Cell(
                         text=numbers.rank(standing.average_rank),
                         value=standing.average_rank,
@@ -62,18 +65,34 @@ def headline_table(summary: Summary, model: str) -> Table:
 
 def headline_caption(summary: Summary) -> str:
     """What the numbers and marks of the headline table mean."""
+    over = {
+        e.interval.over
+        for e in summary.entries
+        if e.interval and e.interval.high is not None
+    }
     trained = any(method.trains for method in summary.methods)
-    if summary.kind == "published":
-        interval = "Published single values, and so no intervals"
-    elif trained and len(summary.seeds) > 1:
+    if "seeds and rows" in over:
         interval = (
             f"Mean over {counted(len(summary.seeds), 'seed')} ± half the width of its 95 % "
-            "confidence interval (Student's t)"
+            "confidence interval over seeds and test rows (hierarchical bootstrap)"
+        )
+        if "rows" in over:
+            interval += "; of a method that trains nothing, over test rows alone"
+    elif "seeds" in over:
+        interval = (
+            f"Mean over {counted(len(summary.seeds), 'seed')} ± half the width of its 95 % "
+            "confidence interval over seeds (Student's t)"
         )
         if not all(method.trains for method in summary.methods):
             interval += "; a method that trains nothing has no seeds, and so no interval"
     elif trained:
-        interval = "One seed, and so no intervals"
+        interval = "One seed, and so no intervals of methods that train"
+        if "rows" in over:
+            interval += "; ±: over test rows alone"
+    elif "rows" in over:
+        interval = (
+            "± half the width of a 95 % interval over test rows: nothing trains, no seeds"
+        )
     else:
         interval = "No method trains, and so there are no seeds and no intervals"
     parts = ["Headline scores on the test split, times 100", interval]
@@ -109,6 +128,18 @@ def entry_cell(summary: Summary, model: str, method: str, task: str) -> Cell:
 def seeds_finished(summary: Summary, entry: Entry) -> str:
     """How many of the seeds have a score."""
     return f"{len(entry.by_seed)} of {counted(len(summary.seeds), 'seed')}"
+
+
+def _mean_cell(standing: Standing, best: float | None) -> Cell:
+    """Mean over tasks ± half the width of its interval, marked against the best."""
+    text = numbers.points(standing.mean_score)
+    half = standing.mean_interval.half_width if standing.mean_interval else None
+    is_best = standing.mean_score is not None and standing.mean_score == best
+    return Cell(
+        text=text if half is None else f"{text} ± {numbers.points(half)}",
+        value=standing.mean_score,
+        mark="best" if is_best else "tied" if standing.is_mean_tied else "",
+    )
 
 
 def _task_column(summary: Summary, model: str, task: TaskInfo) -> Column:

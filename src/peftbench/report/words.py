@@ -44,12 +44,13 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             )
         case 2:
             sentences.append(
-                "Two seeds were run: the intervals are honest, and therefore very wide."
+                "Two seeds were run: how much seeds differ is all but unknown, and the "
+                "intervals are wide for it."
             )
         case number:
             sentences.append(
-                f"The ± of a score is half the width of its 95 % confidence interval over "
-                f"{number} seeds."
+                f"The ± of a score is half the width of its 95 % confidence interval: over "
+                f"{number} seeds, and over other test rows where their scores are at hand."
             )
     has_rows = any(task.test_examples for task in summary.tasks)
     if has_rows and any(entry.is_best for entry in summary.entries):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from peftbench.scoring.intervals import mean_interval
-from peftbench.scoring.penalties import pscp, pscp_factors, soft_penalty
-from peftbench.scoring.ranks import average_ranks, pareto_front, ranks
+from peftbench.scoring.pareto import pareto_front
+from peftbench.scoring.penalties import ppt, pscp, pscp_factors, soft_penalty
+from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summarise import summarise, to_rows
 from peftbench.scoring.summary import Summary
 from peftbench.scoring.ties import tied_with_best
@@ -14,6 +15,7 @@ __all__ = [
     "average_ranks",
     "mean_interval",
     "pareto_front",
+    "ppt",
     "pscp",
     "pscp_factors",
     "ranks",

@@ -1,9 +1,12 @@
-"""PSCP: performance, discounted by what it costs (PEFT-Bench, arXiv:2511.21285).
+"""Performance, discounted by what it costs: products of one primitive, `soft_penalty`.
 
+PSCP (PEFT-Bench, arXiv:2511.21285) counts parameters, inference and memory:
 ``PSCP = P * (1 + M_p/C_p)^-b_p * (1 + M_f/C_f)^-b_f * (1 + M_m/C_m)^-b_m``
+PPT (Performance-Parameter Trade-off of V-PETL Bench, arXiv:2402.02242) counts parameters
+alone: ``PPT = P * exp(-log10(M_p/C + 1))``.
 
 A composite is an opinion: the constants say what counts as expensive. The report shows
-every factor.
+every factor, and how the ranking moves with constants and betas.
 """
 
 from __future__ import annotations
@@ -15,6 +18,11 @@ import math
 PARAMETER_CONSTANT = 5e8
 TFLOPS_CONSTANT = 10.0
 MEMORY_CONSTANT_GB = 94.0
+
+#: Of PPT: ten million trainable parameters, the head not counted.
+PPT_CONSTANT = 1e7
+#: ``exp(-log10(x)) = x ** (-1 / ln 10)``, so PPT is a soft penalty too.
+PPT_BETA = 1 / math.log(10)
 
 
 def soft_penalty(x: float, constant: float, beta: float = 1.0) -> float:
@@ -75,3 +83,12 @@ def pscp(
         memory_constant_gb=memory_constant_gb,
     )
     return performance * math.prod(factors)
+
+
+def ppt(performance: float, trainable_parameters: float) -> float:
+    """Performance times ``exp(-log10(trainable_parameters / 1e7 + 1))``.
+
+    >>> round(ppt(80.0, 90_000_000), 3)  # log10 of 10 is 1
+    29.43
+    """
+    return performance * soft_penalty(trainable_parameters, PPT_CONSTANT, PPT_BETA)

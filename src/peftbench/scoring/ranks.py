@@ -1,4 +1,4 @@
-"""Ranks of methods, and the ones that nothing beats in both score and cost."""
+"""Ranks of methods."""
 
 from __future__ import annotations
 
@@ -27,22 +27,3 @@ def average_ranks(by_task: Sequence[Mapping[str, float]]) -> dict[str, float]:
         name: sum(task[name] for task in by_task) / len(by_task)
         for name in sorted(complete)
     }
-
-
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Names of the (cost, score) points that no other point beats, cheapest first.
-
-    >>> pareto_front({"a": (1, 0.5), "b": (2, 0.9), "c": (3, 0.8)})
-    ('a', 'b')
-    """
-    front = [
-        name
-        for name, (cost, score) in points.items()
-        if not any(
-            other_cost <= cost
-            and other_score >= score
-            and (other_cost, other_score) != (cost, score)
-            for other_cost, other_score in points.values()
-        )
-    ]
-    return tuple(sorted(front, key=lambda name: points[name]))

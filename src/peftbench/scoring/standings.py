@@ -10,7 +10,7 @@ import numpy as np
 from peftbench.scoring.bootstrap import deviations, interval_around, mean_of
 from peftbench.scoring.entries import Tables
 from peftbench.scoring.paired import mean_difference, paired
-from peftbench.scoring.penalties import pscp, pscp_factors
+from peftbench.scoring.penalties import ppt, pscp, pscp_factors
 from peftbench.scoring.planned import Planned
 from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summary import Entry, Interval, Standing, TaskInfo
@@ -70,6 +70,7 @@ def _with_pscp(standing: Standing) -> Standing:
     values: dict[str, Any] = dict(zip(names, pscp_factors(*inputs), strict=True))
     if standing.mean_score is not None:
         values["pscp"] = pscp(standing.mean_score, *inputs)
+        values["ppt"] = ppt(standing.mean_score, priced.trainable_parameters)
     return standing.model_copy(update=values)
 
 

@@ -179,6 +179,7 @@ class Standing(Stored):
     flops_factor: float | None = None
     memory_factor: float | None = None
     pscp: float | None = None
+    ppt: float | None = None
     cost: Cost | None = None
     """As the meter measured it."""
     reported: Reported | None = None
