@@ -13,7 +13,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.summarise import ROW_FIELDS
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
-from peftbench.store import Store
+from peftbench.store import Store, in_force
 from peftbench.store._files import explained
 
 if TYPE_CHECKING:
@@ -156,10 +156,22 @@ def results(
     chosen = found[-1]
     cells = [p for p in chosen.cells if methods is None or p.label in methods]
     records = store.records(planned.cell.id for planned in cells)
+    newest = store.rescorings.newest(records)
 
     def row_scores(cell_id: str) -> list[float] | None:
+        if cell_id in newest:
+            again = store.rescorings.rows(newest[cell_id])
+            return [score for score in again if score is not None]
         table = store.predictions(cell_id)
         return None if table is None else table.column("score").drop_null().to_pylist()
 
-    summary = summarise(chosen.name, chosen.spec, cells, records, store.costs(), row_scores)
+    summary = summarise(
+        chosen.name,
+        chosen.spec,
+        cells,
+        in_force(records, newest),
+        store.costs(),
+        row_scores,
+    )
+    summary = summary.model_copy(update={"rescored_cells": len(newest)})
     return Results(summary, store.folder)

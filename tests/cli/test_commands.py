@@ -73,6 +73,16 @@ def test_run_again_does_nothing_and_says_the_same(done: tuple[Path, str]) -> Non
     assert again.stdout.endswith(table)
 
 
+def test_rescore_of_a_real_run_finds_the_same_scores(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    said = peftbench("rescore", "--store", "store", cwd=folder)
+    assert said.returncode == 0, said.stderr
+    assert "3 finished cells: 0 changed, 3 the same, 0 not scored again" in said.stdout
+    wrong = peftbench("rescore", "--store", "store", "--benchmark", "x", cwd=folder)
+    assert wrong.returncode == 2
+    assert "no benchmark called 'x'; it has small" in wrong.stderr
+
+
 def test_plan_knows_what_is_done(done: tuple[Path, str]) -> None:
     folder, _ = done
     said = peftbench("plan", "small.yaml", "--store", "store", "--json", cwd=folder)

@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def _print_scores(scored: Any, console: Console) -> None:
+    """Of a record, or of its predictions scored again."""
+    for score in scored.scores:
+        error = (
+            "" if score.standard_error is None else f" (s.e. {score.standard_error:.4f})"
+        )
+        console.print(
+            f"  {score.name}: {score.value:.4f}{error}"
+            + ("" if score.examples is None else f" on {score.examples} examples"),
+            markup=False,
+        )
+    for baseline in scored.baselines:
+        console.print(
+            f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",
+            markup=False,
+        )
+
+
 #: Of an import, where 0 stands for what it does not tell.
 _ZERO_IS_NOT_TOLD = ("threads", "version", "max_length", "steps", "resumed")
 
@@ -33,21 +51,27 @@ def show(
     try:
         record = opened.record(cell)
         table = opened.predictions(record.cell.id)
+        again = opened.rescorings.by_cell([record.cell.id]).get(record.cell.id, ())
     finally:
         opened.close()
     rows = table.slice(0, examples).to_pylist() if table is not None else []
     if as_json:
         import json
 
-        print(json.dumps({**record.model_dump(mode="json"), "predictions": rows}, indent=2))
+        found = {
+            **record.model_dump(mode="json"),
+            "rescored": [one.model_dump(mode="json") for one in again],
+            "predictions": rows,
+        }
+        print(json.dumps(found, indent=2))
         return
     console = Console(highlight=False)
-    _print_record(record, console)
+    _print_record(record, again, console)
     for row in rows:
         _print_prediction(row, console)
 
 
-def _print_record(record: Any, console: Console) -> None:
+def _print_record(record: Any, again: Any, console: Console) -> None:
     import yaml
 
     asked = record.cell.model_dump(mode="json")
@@ -57,20 +81,14 @@ def _print_record(record: Any, console: Console) -> None:
     )
     if record.error:
         console.print(record.error, markup=False)
-    for score in record.scores:
-        error = (
-            "" if score.standard_error is None else f" (s.e. {score.standard_error:.4f})"
-        )
+    _print_scores(record, console)
+    for one in again:
         console.print(
-            f"  {score.name}: {score.value:.4f}{error}"
-            + ("" if score.examples is None else f" on {score.examples} examples"),
+            f"scored again {one.rescored_at} by peftbench {one.peftbench_version} "
+            f"(task version {one.task_version}, scorer {one.scorer[:12]}):",
             markup=False,
         )
-    for baseline in record.baselines:
-        console.print(
-            f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",
-            markup=False,
-        )
+        _print_scores(one, console)
     for look in record.validations:
         chosen = "  <- kept" if look.step == record.best_step else ""
         console.print(

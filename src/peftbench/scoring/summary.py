@@ -286,6 +286,8 @@ class Summary(Stored):
     """Where imported results come from, one for each tool and folder."""
     reported_runs: tuple[ReportedRun, ...] = ()
     """Costs of single runs as imports tell them."""
+    rescored_cells: int = 0
+    """How many were scored again after they were run; their newest scores are shown."""
     claims: tuple[Claim, ...] = ()
     """Averages that a publication states, beside those of its own table."""
     peftbench_version: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._predictions import Prediction, predictions_file, write_predictions
+from peftbench.store._rescored import Rescored, Rescorings, in_force
 from peftbench.store._store import (
     Lease,
     LeaseLost,
@@ -41,11 +42,14 @@ __all__ = [
     "Provenance",
     "Record",
     "Reported",
+    "Rescored",
+    "Rescorings",
     "Score",
     "Store",
     "StoredBenchmark",
     "Validation",
     "Worker",
+    "in_force",
     "predictions_file",
     "write_predictions",
 ]

@@ -28,6 +28,7 @@ from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._files import digests, explained, publish, sha256
 from peftbench.store._predictions import predictions_file, read_predictions
+from peftbench.store._rescored import Rescorings
 from peftbench.store._worker import Worker
 from peftbench.store.record import SCHEMA_VERSION, Cost, Record
 
@@ -289,6 +290,7 @@ class Store:
     def forget(self, cell_ids: Iterable[str]) -> None:
         """Remove results, files and checkpoints of these cells, so that they run again."""
         for cell_id in cell_ids:
+            self.rescorings.forget(cell_id)
             with self._writing() as connection:
                 for table in (tables.records, tables.claims):
                     connection.execute(sa.delete(table).where(table.c.cell_id == cell_id))
@@ -314,6 +316,11 @@ class Store:
         if lease is None:
             return Checkpoints(folder)
         return Checkpoints(folder, on_save=lambda: self._update_claim(lease, crashes=0))
+
+    @property
+    def rescorings(self) -> Rescorings:
+        """New scores of cells that were scored again."""
+        return Rescorings(self)
 
     # Costs
 

@@ -32,6 +32,17 @@ records = Table(
     Column("files", Text, nullable=False),  # JSON: path to SHA-256
 )
 
+#: New scores of finished cells, from their predictions; the newest of a cell is shown.
+rescored = Table(
+    "rescored",
+    metadata,
+    Column("id", Integer, primary_key=True),  # rises: the order of scoring
+    Column("cell_id", String(64), nullable=False, index=True),
+    Column("scorer", String(64), nullable=False),
+    Column("rescored", Text, nullable=False),
+    Column("rows", String(64), nullable=False),  # SHA-256 of the file with row scores
+)
+
 #: Who works, or worked last, on what. The token rises with every claim.
 claims = Table(
     "claims",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import StoreError
 from peftbench.store._files import explained
+from peftbench.store._rescored import in_force
 from peftbench.store._store import PlannedCell, Store
 from peftbench.store.record import Record
 
@@ -20,8 +21,9 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
 
     records.jsonl        one record per line, as stored, with model and method label
     costs.jsonl          one measured cost per line
-    scores.parquet       one row per benchmark, cell and metric
+    scores.parquet       one row per benchmark, cell and metric, as reports show it
     predictions.parquet  one row per finished cell and test row
+    rescored.jsonl       new scores of cells that were scored again, if there are any
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,6 +34,8 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
             f"{store.folder} holds no benchmark{f' called {benchmark!r}' if benchmark else ''}."
         )
     records = store.records()
+    newest = store.rescorings.newest(records)
+    shown = in_force(records, newest)
     planned = [
         (b.name, cell) for b in chosen for cell in b.cells if cell.cell.id in records
     ]
@@ -54,13 +58,19 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
         rows = [
             row
             for name, cell in planned
-            for row in _scores(name, cell, records[cell.cell.id])
+            for row in _scores(name, cell, shown[cell.cell.id])
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=_score_schema()), files[2])
         tables = list(_predictions(store, list(distinct)))
         if tables:
             pq.write_table(pa.concat_tables(tables), files[3], compression="zstd")
-    return files if tables else files[:3]
+        again = store.rescorings.by_cell(distinct)
+        if again:
+            extra = folder / "rescored.jsonl"
+            found = (one.model_dump_json() for all_ in again.values() for one in all_)
+            extra.write_text("".join(f"{line}\n" for line in found), "utf-8")
+    written = files if tables else files[:3]
+    return (*written, extra) if again else written
 
 
 def _scores(name: str, planned: PlannedCell, record: Record) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,191 @@
+"""Metrics again, from stored predictions: no model and no data are loaded.
+
+Outputs are read anew by the task as it is today, in the record's own protocol, and graded
+by today's metrics. What cannot be had from predictions stays as it was: see `Rescoring`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peftbench
+from peftbench import tasks
+from peftbench.engine.grade import grade, unmet
+from peftbench.engine.manifest import now
+from peftbench.errors import PeftbenchError
+from peftbench.evaluation import metrics
+from peftbench.evaluation.metrics import Answers
+from peftbench.evaluation.metrics._baselines import constant_score
+from peftbench.store import Record, Rescored, Score, Store
+from peftbench.tasks import Task, peft_bench
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LIKELIHOOD = "likelihood_accuracy"
+#: Modules of `tasks` that read answers for several tasks.
+_READERS = ("_answers.py", "_choices.py", "_programs.py", "_task.py")
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """What became of one cell."""
+
+    record: Record
+    old: tuple[Score, ...]
+    """In force until now."""
+    new: tuple[Score, ...]
+    """`old` where nothing changed or nothing could be done."""
+    reason: str = ""
+    """Why it could not be scored again."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether new scores were stored."""
+        return self.new is not self.old
+
+
+def rescore(store: Store, cell_ids: Iterable[str]) -> Iterator[Rescoring]:
+    """Score finished cells again, and store the scores that are not those in force."""
+    records = store.records(cell_ids)
+    newest = store.rescorings.newest(records)
+    for cell_id, record in records.items():
+        if record.status != "finished":
+            continue
+        shown = newest[cell_id].applied_to(record) if cell_id in newest else record
+        try:
+            rescored, rows = _rescored(store, record, shown)
+        except (PeftbenchError, ValueError) as error:
+            yield Rescoring(record, shown.scores, shown.scores, str(error))
+            continue
+        if rescored.applied_to(record) == shown and rows == _rows_in_force(
+            store, cell_id, newest.get(cell_id)
+        ):
+            yield Rescoring(record, shown.scores, shown.scores)
+            continue
+        store.rescorings.add(rescored, rows)
+        yield Rescoring(record, shown.scores, rescored.scores)
+
+
+def scorer_digest(task: str, record: Record) -> str:
+    """SHA-256 of the code that reads answers of this task and computes metrics."""
+    folder = Path(str(tasks.__file__)).parent
+    sources = [*Path(str(metrics.__file__)).parent.glob("*.py")]
+    sources += [folder / name for name in _READERS]
+    sources.append(Path(str(tasks.CATALOGUE.module(task).__file__)))
+    if record.cell.protocol == "peft-bench" or record.kind == "imported":
+        sources += Path(str(peft_bench.__file__)).parent.glob("*.py")
+    total = hashlib.sha256()
+    for path in sorted(set(sources)):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def _rescored(
+    store: Store, record: Record, shown: Record
+) -> tuple[Rescored, list[float | None]]:
+    name, protocol = record.cell.task.name, record.cell.protocol
+    task = tasks.get(name, protocol)
+    table = store.predictions(record.cell.id)
+    if table is None:
+        raise ValueError("It has no stored predictions.")
+    read = _reader(record, task)
+    answers = _answers(task, table, read)
+    graded = grade(task, answers)
+    scores = [*graded.scores, *_likelihood(answers, table)]
+    for test in task.further_tests:
+        further = store.predictions(record.cell.id, test)
+        if further is not None:
+            found = _answers(task, further, read)
+            more = [*grade(task, found).scores, *_likelihood(found, further)]
+            scores += [s.model_copy(update={"name": f"{test}_{s.name}"}) for s in more]
+    known = {score.name for score in scores}
+    # What predictions do not give, such as programs that have to be run, stays.
+    scores += [score for score in shown.scores if score.name not in known]
+    baselines = [
+        one.model_copy(
+            update={
+                "value": constant_score(metrics.get(task.headline), one.answer, answers)
+            }
+        )
+        for one in record.baselines
+    ]
+    rescored = Rescored(
+        cell_id=record.cell.id,
+        scorer=scorer_digest(name, record),
+        peftbench_version=peftbench.__version__,
+        task_version=task.version,
+        rescored_at=now(),
+        scores=tuple(scores),
+        baselines=tuple(baselines),
+    )
+    return rescored, list(graded.rows)
+
+
+def _reader(record: Record, task: Task) -> Callable[[str, Mapping[str, Any]], str | None]:
+    """How outputs are read: an import's, in published words, by the strict rules."""
+    if record.kind == "imported" and record.cell.protocol == "strict":
+        rule = peft_bench.rule(record.cell.task.name)
+        return lambda raw, _extra: rule.strict_answer(raw, task)
+    return lambda raw, extra: task.read(raw, extra)
+
+
+def _answers(
+    task: Task, table: pa.Table, read: Callable[[str, Mapping[str, Any]], str | None]
+) -> Answers:
+    rows = table.to_pylist()
+    strangers = {row["target"] for row in rows} - set(task.labels) if task.labels else ()
+    if strangers:
+        raise ValueError(
+            f"Its targets are {', '.join(sorted(strangers))}; the task's labels are "
+            f"{', '.join(task.labels)} today. Run the cell again."
+        )
+    extras = [json.loads(row["extra"]) for row in rows]
+    answers = Answers(
+        predicted=[read(row["output"], x) for row, x in zip(rows, extras, strict=True)],
+        targets=[row["target"] for row in rows],
+        labels=task.labels,
+        groups=[row["group"] for row in rows],
+        references=[tuple(row["references"] or ()) for row in rows],
+        extras=extras,
+    )
+    missing = unmet(task.headline, answers)
+    if missing:
+        raise ValueError(
+            f"Its headline {task.headline} needs {' and '.join(missing)}, which predictions "
+            "do not hold."
+        )
+    return answers
+
+
+def _likelihood(answers: Answers, table: pa.Table) -> list[Score]:
+    likely: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
+    if not answers.labels or not any(likely):
+        return []
+    accuracy = metrics.get("accuracy")
+    graded = replace(answers, predicted=likely)
+    from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
+
+    return [
+        Score(
+            name=_LIKELIHOOD,
+            value=accuracy.score(graded),
+            standard_error=standard_error(pseudo_values(accuracy, graded)),
+            examples=len(graded),
+        )
+    ]
+
+
+def _rows_in_force(
+    store: Store, cell_id: str, newest: Rescored | None
+) -> list[float | None]:
+    if newest is not None:
+        return store.rescorings.rows(newest)
+    table = store.predictions(cell_id)
+    found: list[float | None] = table.column("score").to_pylist() if table else []
+    return found
