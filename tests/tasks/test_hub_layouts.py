@@ -60,7 +60,9 @@ def varied(name: str, row: Row, number: int) -> dict[str, Any]:
     """The row with a number behind its texts, so that no two are of one group."""
     kept = KEYS | KEYS_OF.get(name, set())
     return {
-        field: f"{value} {number}" if isinstance(value, str) and field not in kept else value
+        field: f"{value} {number}"
+        if isinstance(value, str) and field not in kept
+        else value
         for field, value in row.items()
     }
 
@@ -93,7 +95,14 @@ def repository(folder: Path, name: str, task: Task) -> Path:
         listed.append(f"  - {{split: {split}, path: {path.relative_to(folder)}}}")
     (folder / "dataset.py").write_text("raise SystemExit('a script was run')", "utf-8")
     if name not in FILES:
-        card = ["---", "configs:", f"- config_name: {config}", "  data_files:", *listed, "---"]
+        card = [
+            "---",
+            "configs:",
+            f"- config_name: {config}",
+            "  data_files:",
+            *listed,
+            "---",
+        ]
         (folder / "README.md").write_text("\n".join(card), "utf-8")
     return folder
 

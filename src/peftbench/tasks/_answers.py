@@ -92,7 +92,8 @@ def read_text(raw: str) -> str | None:
 
 
 def number_after(marker: str) -> Callable[[str], str | None]:
-    """Read the first number after the first `marker`, on the first line with any text.
+    """Read the first number after the first `marker`, on the first line with any text;
+    a fraction is none.
 
     >>> read = number_after("####")
     >>> read("3 + 4 = 7\\n#### $1,200"), read("So she has 7."), read("#### none\\n3")
@@ -102,7 +103,8 @@ def number_after(marker: str) -> Callable[[str], str | None]:
     def read(raw: str) -> str | None:
         line, _, _ = raw.partition(marker)[2].lstrip().partition("\n")
         found = _NUMBER.search(line)
-        return _plain(found) if found else None
+        is_fraction = found and line[found.end() :].lstrip().startswith("/")
+        return _plain(found) if found and not is_fraction else None
 
     return read
 

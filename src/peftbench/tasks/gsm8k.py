@@ -60,6 +60,7 @@ TASK = Task(
     read_answer=read_answer,
     metrics=("numeric_match",),
     max_new_tokens=320,
+    version=2,
     example_row={
         "question": "Ann has 3 pens and buys 1,200. How many has she?",
         "answer": "She has 3 + 1200 = <<3+1200=1203>>1,203 pens.\n#### 1,203",
