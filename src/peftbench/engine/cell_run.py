@@ -36,7 +36,8 @@ from peftbench.store import (
 from peftbench.tasks import Example
 from peftbench.tasks._data import TaskData
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded, Encoder, stop_ids
+from peftbench.training.encode import Encoder, stop_ids
+from peftbench.training.fit import Fitted, fitted
 from peftbench.training.logits import all_logits
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
@@ -77,7 +78,7 @@ class CellRun:
 
     def compute(self) -> Record:
         """Train and score; returns the record, with its files in `staging`."""
-        data, left_out = self._training_data()
+        fit, data = self._training_data()
         seed_everything(self.cell.seed or 0)
         adapted = (
             self.method.attach_for(self.base.model, data.occasion)
@@ -93,7 +94,7 @@ class CellRun:
                 trained = self._probe(adapted)
         finally:
             self.base.model = self.method.detach(adapted)
-        return self._score(run, left_out, count, trained)
+        return self._score(run, fit, count, trained)
 
     def manifest(self) -> Manifest:
         """Provenance of this run so far."""
@@ -113,21 +114,21 @@ class CellRun:
             resumed=self.resumed,
         )
 
-    def _training_data(self) -> tuple[TrainingData | None, int]:
-        """What the run is trained on, if it is, and how many examples were too long."""
+    def _training_data(self) -> tuple[Fitted, TrainingData | None]:
+        """What the run is trained on, if it is."""
         if not self.cell.training:
-            return None, 0
+            return Fitted((), 0, 0), None
         with self.clock.phase("tokenise"):
-            examples, left_out = self._encoded(self.data.examples["train"])
+            fit = self._fitted(self.data.examples["train"])
             data = TrainingData.planned(
-                examples,
+                fit.rows,
                 self.cell.training,
                 seed=self.cell.seed or 0,
                 task=self.cell.task.name,
                 pad_id=int(self.base.tokenizer.pad_token_id),
                 device=self.base.device,
             )
-        return data, left_out
+        return fit, data
 
     def _train(self, adapted: nn.Module, data: TrainingData) -> Run:
         run = Run(
@@ -150,17 +151,17 @@ class CellRun:
             raise member.failure
         return run
 
-    def _encoded(self, examples: Sequence[Example]) -> tuple[list[Encoded], int]:
-        """Training examples in tokens; those that are too long are left out whole."""
+    def _fitted(self, examples: Sequence[Example]) -> Fitted:
+        """Training examples in tokens, of at most the run's length."""
         rows = [self.encoder.encode_example(example) for example in examples]
-        kept = [row for row in rows if len(row) <= self.max_length]
-        if not kept:
+        fit = fitted(rows, self.max_length)
+        if not fit.rows:
             raise DataError(
-                f"{self.cell.task.name}: all {len(rows)} training examples are longer than "
-                f"{self.max_length} tokens. Raise training.max_length, or choose a model "
-                "with a longer context."
+                f"{self.cell.task.name}: the answers of all {len(rows)} training examples are "
+                f"longer than {self.max_length} tokens. Raise training.max_length, or choose "
+                "a model with a longer context."
             )
-        return kept, len(rows) - len(kept)
+        return fit
 
     def _validate(self, adapted: nn.Module, examples: Sequence[Example]) -> float:
         with self.clock.phase("validate"):
@@ -188,7 +189,7 @@ class CellRun:
         )
 
     def _score(
-        self, run: Run | None, left_out: int, count: int, trained: torch.Tensor
+        self, run: Run | None, fit: Fitted, count: int, trained: torch.Tensor
     ) -> Record:
         """Load what was saved, make sure that it is what was trained, and score that."""
         test = self.data.examples["test"]
@@ -232,8 +233,9 @@ class CellRun:
             stored_bytes=stored,
             micro_batch_size=run.progress.micro_batch_size if run else None,
             counts={
-                "train examples": len(train) - left_out if run else 0,
-                "train examples left out as too long": left_out,
+                "train examples": len(fit.rows),
+                "train examples left out as too long": fit.left_out,
+                "train prompts cut at their start": fit.cut,
                 "validation examples": len(self.data.examples["validation"]) if run else 0,
                 "test examples": len(test),
                 "test prompts cut at their start": cut,
