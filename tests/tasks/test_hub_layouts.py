@@ -46,7 +46,13 @@ NAMES = {
 }
 #: Fields of labels and keys, which no number is put behind.
 KEYS = {"label", "answerKey", "correct", "Answer", "span1_text", "span2_text"}
-KEYS_OF = {"copa": {"question"}, "winogrande": {"answer"}}
+KEYS_OF = {
+    "copa": {"question"},
+    "winogrande": {"answer"},
+    "conala": {"snippet"},
+    "codealpacapy": {"response"},
+    "apps": {"solutions", "input_output", "starter_code"},
+}
 
 
 REAL = [
@@ -58,12 +64,13 @@ REAL = [
 
 def varied(name: str, row: Row, number: int) -> dict[str, Any]:
     """The row with a number behind its texts, so that no two are of one group."""
+    own = {field: number for field in ("question_id", "problem_id") if field in row}
     kept = KEYS | KEYS_OF.get(name, set())
     return {
         field: f"{value} {number}"
         if isinstance(value, str) and field not in kept
         else value
-        for field, value in row.items()
+        for field, value in {**row, **own}.items()
     }
 
 
@@ -89,9 +96,10 @@ def repository(folder: Path, name: str, task: Task) -> Path:
     listed = []
     for split in dict.fromkeys((*task.splits.values(), *task.further_tests.values())):
         pattern = FILES.get(name, "{config}/{split}-00000-of-00001.parquet")
+        pattern = task.files.get(split, pattern).replace("*", "0000")
         path = folder / pattern.format(config=config, split=split)
         path.parent.mkdir(parents=True, exist_ok=True)
-        made.to_parquet(path)
+        (made.to_parquet if path.suffix == ".parquet" else made.to_json)(path)
         listed.append(f"  - {{split: {split}, path: {path.relative_to(folder)}}}")
     (folder / "dataset.py").write_text("raise SystemExit('a script was run')", "utf-8")
     if name not in FILES:

@@ -77,6 +77,7 @@ def _tasks() -> list[dict[str, object]]:
             "name": name,
             "description": task.description,
             "source": "generated" if task.is_generated else str(task.hub_id),
+            "rows": [f"{split} {rows:,}" for split, rows in task.sizes.items()],
             "metrics": list(task.metrics),
             "licence": task.license,
         }

@@ -39,6 +39,11 @@ def show_task(
     kind = "generated" if found.is_generated else found.hub_id
     console.print(f"{data.name}: {found.description}", style="bold")
     console.print(f"source: {kind} ({data.identity}); licence: {found.license}")
+    if found.sizes:
+        sizes = ", ".join(f"{split} {n:,}" for split, n in found.sizes.items())
+        console.print(f"rows on the hub: {sizes}")
+    if found.grouped_by:
+        console.print(f"rows about one {found.grouped_by} stay in one split")
     console.print(
         f"metrics: {', '.join(found.metrics)}; protocol {protocol}, version {found.version}"
     )

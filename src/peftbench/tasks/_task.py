@@ -57,6 +57,7 @@ class Task:
     license: str
     fields: tuple[str, ...]  # that every row must have
     to_example: Callable[[Row], Example]
+    grouped_by: str = ""  # what `Example.group` is, in words; "": every row for itself
     read_answer: Callable[[str], str | None]  # raw output to answer; None: unreadable
     metrics: tuple[str, ...]  # the first is the headline
     validation_metric: str = ""  # chooses the checkpoint; "": the headline

@@ -131,6 +131,7 @@ TASK = Task(
     license="MIT",
     fields=("question", "starter_code", "difficulty", "solutions", "input_output"),
     to_example=to_example,
+    grouped_by="problem",
     expand=expand,
     unusable=unusable,
     read_answer=read_program,

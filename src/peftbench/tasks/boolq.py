@@ -51,6 +51,7 @@ TASK = Task(
     license="CC BY-SA 3.0",
     fields=("question", "passage", "label"),
     to_example=to_example,
+    grouped_by="passage",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "f1"),
     labels=LABELS,

@@ -53,6 +53,7 @@ TASK = Task(
     license="other (the CommitmentBank's own terms; the hub's SuperGLUE card)",
     fields=("premise", "hypothesis", "label"),
     to_example=to_example,
+    grouped_by="premise",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

@@ -41,6 +41,7 @@ TASK = Task(
     license="cc (version not stated)",
     fields=("prompt", "response"),
     to_example=to_example,
+    grouped_by="instruction",
     read_answer=read_program,
     metrics=("chrf", "codebleu", "parses"),
     max_new_tokens=256,

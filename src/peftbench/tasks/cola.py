@@ -46,6 +46,7 @@ TASK = Task(
     license="other (CoLA's own terms; the hub's GLUE card)",
     fields=("sentence", "label"),
     to_example=to_example,
+    grouped_by="sentence",
     read_answer=label_reader(LABELS),
     metrics=("matthews", "accuracy", "f1"),
     labels=LABELS,

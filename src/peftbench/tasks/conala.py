@@ -48,6 +48,7 @@ TASK = Task(
     license="MIT",
     fields=("question_id", "intent", "rewritten_intent", "snippet"),
     to_example=to_example,
+    grouped_by="question",
     read_answer=read_program,
     metrics=("chrf", "codebleu", "parses"),
     max_new_tokens=128,

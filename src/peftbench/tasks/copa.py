@@ -49,6 +49,7 @@ TASK = Task(
     license="other (COPA's own terms; the hub's SuperGLUE card)",
     fields=("premise", "choice1", "choice2", "question", "label"),
     to_example=to_example,
+    grouped_by="pair of choices",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

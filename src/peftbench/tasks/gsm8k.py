@@ -57,6 +57,7 @@ TASK = Task(
     license="MIT",
     fields=("question", "answer"),
     to_example=to_example,
+    grouped_by="question",
     read_answer=read_answer,
     metrics=("numeric_match",),
     max_new_tokens=320,

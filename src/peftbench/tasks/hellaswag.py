@@ -50,6 +50,7 @@ TASK = Task(
     license="MIT (the authors' repository; none stated on the hub)",
     fields=("activity_label", "ctx_a", "ctx_b", "endings", "source_id", "label"),
     to_example=to_example,
+    grouped_by="video or article",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

@@ -74,6 +74,7 @@ TASK = Task(
     license="Apache-2.0",
     fields=("Problem", "options", "correct"),
     to_example=to_example,
+    grouped_by="problem",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

@@ -43,6 +43,7 @@ TASK = Task(
     license="MIT",
     fields=("question", "choices", "answer"),
     to_example=to_example,
+    grouped_by="question",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

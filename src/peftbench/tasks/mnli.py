@@ -58,6 +58,7 @@ TASK = Task(
     license="other (terms per genre; the hub's GLUE card)",
     fields=("premise", "hypothesis", "label"),
     to_example=to_example,
+    grouped_by="premise",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

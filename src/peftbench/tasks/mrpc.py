@@ -50,6 +50,7 @@ TASK = Task(
     license="other (Microsoft's research terms; the hub's GLUE card)",
     fields=("sentence1", "sentence2", "label"),
     to_example=to_example,
+    grouped_by="pair of sentences",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "f1"),
     labels=LABELS,

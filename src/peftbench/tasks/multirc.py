@@ -54,6 +54,7 @@ TASK = Task(
     license="other (MultiRC's research terms; the hub's SuperGLUE card)",
     fields=("paragraph", "question", "answer", "label"),
     to_example=to_example,
+    grouped_by="paragraph",
     read_answer=label_reader(LABELS),
     metrics=("f1a", "question_exact_match", "accuracy"),
     labels=LABELS,

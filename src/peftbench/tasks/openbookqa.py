@@ -56,6 +56,7 @@ TASK = Task(
     license="unknown (the hub's card)",
     fields=("question_stem", "choices", "answerKey"),
     to_example=to_example,
+    grouped_by="question",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

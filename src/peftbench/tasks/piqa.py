@@ -45,6 +45,7 @@ TASK = Task(
     license="none stated (the hub's mirror)",
     fields=("goal", "sol1", "sol2", "label"),
     to_example=to_example,
+    grouped_by="goal",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

@@ -49,6 +49,7 @@ TASK = Task(
     license="other (Quora's terms; the hub's GLUE card)",
     fields=("question1", "question2", "label"),
     to_example=to_example,
+    grouped_by="pair of questions",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "f1"),
     labels=LABELS,

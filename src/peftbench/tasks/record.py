@@ -72,6 +72,7 @@ TASK = Task(
     license="other (ReCoRD's own terms; the hub's SuperGLUE card)",
     fields=("passage", "query", "entities", "answers"),
     to_example=to_example,
+    grouped_by="passage",
     expand=expand,
     read_answer=read_text,
     metrics=("token_f1", "exact_match"),

@@ -51,6 +51,7 @@ TASK = Task(
     license="other (the RTE challenges' own terms; the hub's GLUE card)",
     fields=("sentence1", "sentence2", "label"),
     to_example=to_example,
+    grouped_by="premise",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "f1"),
     labels=LABELS,

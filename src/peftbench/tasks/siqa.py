@@ -44,6 +44,7 @@ TASK = Task(
     license="CC BY 4.0",
     fields=("context", "question", "answerA", "answerB", "answerC", "label"),
     to_example=to_example,
+    grouped_by="context",
     read_answer=letter_reader(LABELS),
     metrics=("accuracy", "macro_f1"),
     labels=LABELS,

@@ -46,6 +46,7 @@ TASK = Task(
     license="other (SST-2's own terms; the hub's GLUE card)",
     fields=("sentence", "label"),
     to_example=to_example,
+    grouped_by="review",
     read_answer=label_reader(LABELS),
     metrics=("accuracy", "f1"),
     labels=LABELS,

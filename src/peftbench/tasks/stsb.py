@@ -66,6 +66,7 @@ TASK = Task(
     license="CC BY-SA 4.0 for the scores; other terms per source of the sentences",
     fields=("sentence1", "sentence2", "label"),
     to_example=to_example,
+    grouped_by="pair of sentences",
     read_answer=read_answer,
     metrics=("pearson", "spearman"),
     max_new_tokens=8,

@@ -44,6 +44,7 @@ TASK = Task(
     license="MIT",
     fields=("Body", "Question", "Answer"),
     to_example=to_example,
+    grouped_by="situation",
     read_answer=read_quantity,
     metrics=("numeric_match",),
     max_new_tokens=16,
