@@ -304,6 +304,29 @@ def test_what_is_written_is_bounded(base: BaseModel) -> None:
     assert len(base.tokenizer(text, add_special_tokens=False)["input_ids"]) <= 5
 
 
+def test_room_for_a_long_answer_is_never_taken_from_the_whole_question(
+    base: BaseModel, encoder: Encoder
+) -> None:
+    """A program of up to 512 tokens, on a model that takes 64 in all."""
+    task = replace(tasks.get("gsm8k"), max_new_tokens=512)
+    predictor = Predictor(base.model, encoder, max_length=64)
+    assert predictor.bound(task) == 32
+    assert predictor.bound(replace(task, max_new_tokens=20)) == 20
+    assert predictor.bound(tasks.get("rte")) == tasks.get("rte").answer_bound
+    seen: list[int] = []
+    original: Any = base.model.generate
+
+    def spy(**arguments: Any) -> Any:
+        seen.append(arguments["input_ids"].shape[1] + arguments["max_new_tokens"])
+        assert arguments["input_ids"].shape[1] > 10
+        return original(**arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base.model, "generate", spy, raising=False)
+        predictor.predict(task, ["Ada found a ring. " * 10])
+    assert seen == [64]
+
+
 def test_prompts_that_are_too_long_are_counted_and_keep_their_end(
     base: BaseModel, encoder: Encoder
 ) -> None:

@@ -276,7 +276,7 @@ class CellRun:
     def _prompts_cut(self, adapted: nn.Module, test: Sequence[Example]) -> int:
         predictor = Predictor(adapted, self.encoder, self.max_length)
         prompts = [example.prompt for example in test]
-        return predictor.prompts_cut(prompts, self.data.task.answer_bound)
+        return predictor.prompts_cut(prompts, predictor.bound(self.data.task))
 
     def _write(
         self,

@@ -64,7 +64,7 @@ class Predictor:
         self, task: Task, prompts: Sequence[str], extras: Sequence[Mapping[str, Any]] = ()
     ) -> list[Output]:
         """The slow twin: generate for every row, then read the answer."""
-        texts = self.generate(prompts, task.answer_bound)
+        texts = self.generate(prompts, self.bound(task))
         return [
             Output(text, task.read(text, extra))
             for text, extra in zip(texts, extras or [{}] * len(texts), strict=True)
@@ -133,6 +133,13 @@ class Predictor:
 
         self._in_batches([len(row) + max_new_tokens for row in ids], decode)
         return texts
+
+    def bound(self, task: Task) -> int:
+        """Tokens that an answer may have. A free one has at most half of what the model
+        takes: the question must not be cut away to make room for it."""
+        if task.labels:
+            return task.answer_bound
+        return min(task.answer_bound, max(1, self.max_length // 2))
 
     def prompts_cut(self, prompts: Sequence[str], room_for_answer: int) -> int:
         """How many prompts are longer than fits, and are read without their beginning."""
