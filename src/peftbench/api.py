@@ -13,7 +13,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.summarise import ROW_FIELDS
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
-from peftbench.store import Store, in_force
+from peftbench.store import Store, StoredBenchmark, in_force
 from peftbench.store._files import explained
 
 if TYPE_CHECKING:
@@ -132,11 +132,26 @@ def execute(
     """Measure what is not measured, then run what is missing; costs first, alone."""
     from peftbench.engine import probe
     from peftbench.engine.local import run_cells
+    from peftbench.engine.robustness import PerturbedSets, evaluate_kept
 
+    PerturbedSets(plan).check()
     if measure_costs:
         probe.measure_costs(plan, store, lambda name: listen("measuring", name, None))
     run_cells(plan, store, workers=workers, listen=listen)
+    evaluate_kept(plan, store, listen)
     return results(store, plan.benchmark.name)
+
+
+def stored_benchmark(store: Store, name: str | None = None) -> StoredBenchmark:
+    """One benchmark of a store; its newest by default."""
+    benchmarks = store.benchmarks()
+    found = [b for b in benchmarks if name in (None, b.name)]
+    if not found:
+        raise InvalidSpec(
+            f"{store.folder} holds no benchmark{f' called {name!r}' if name else ''}; it has "
+            f"{', '.join(b.name for b in benchmarks) or 'none'}."
+        )
+    return found[-1]
 
 
 def results(
@@ -146,14 +161,7 @@ def results(
 
     `methods` are labels: only these are compared, as if there were no others.
     """
-    benchmarks = store.benchmarks()
-    found = [b for b in benchmarks if name in (None, b.name)]
-    if not found:
-        raise InvalidSpec(
-            f"{store.folder} holds no benchmark{f' called {name!r}' if name else ''}; it has "
-            f"{', '.join(b.name for b in benchmarks) or 'none'}."
-        )
-    chosen = found[-1]
+    chosen = stored_benchmark(store, name)
     cells = [p for p in chosen.cells if methods is None or p.label in methods]
     records = store.records(planned.cell.id for planned in cells)
     newest = store.rescorings.newest(records)
@@ -172,6 +180,7 @@ def results(
         in_force(records, newest),
         store.costs(),
         row_scores,
+        store.evaluations.by_cell(records),
     )
     summary = summary.model_copy(update={"rescored_cells": len(newest)})
     return Results(summary, store.folder)

@@ -81,6 +81,8 @@ class _Lines:
         """See `Listener`."""
         if what == "measuring":
             self._print(f"measuring the cost of {cell_id}")
+        elif what == "scoring":
+            self._print(f"scoring on perturbed sets: {name_of(self.cells[cell_id])}")
         elif what not in ("started", "step", "dropped"):
             self.done += 1
             outcome = _outcome(self.cells[cell_id], what, detail)
@@ -104,10 +106,13 @@ class _Bars:
 
     def __call__(self, what: str, cell_id: str, detail: Any) -> None:
         """See `Listener`."""
-        if what == "measuring":
+        if what in ("measuring", "scoring"):
             if self.measuring is None:
                 self.measuring = self.bars.add_task("", total=None)
-            self.bars.update(self.measuring, description=f"measuring the cost of {cell_id}")
+            said = f"measuring the cost of {cell_id}"
+            if what == "scoring":
+                said = f"scoring on perturbed sets: {name_of(self.cells[cell_id])}"
+            self.bars.update(self.measuring, description=said)
             return
         if self.measuring is not None:
             self.bars.remove_task(self.measuring)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
 from peftbench.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from peftbench.engine.plan import Plan
+    from peftbench.store import PlannedCell, Store
 
 INTERRUPTED = 130
 _STATUSES = ("failed", "diverged", "oom", "lost")
@@ -32,7 +37,8 @@ def run(
     retry: Annotated[
         str | None,
         typer.Option(
-            help="Run cells again: failed, diverged, oom, lost, all, or a cell id."
+            help="Run cells again: failed, diverged, oom, lost, all, unscored (without "
+            "an adapter for --robust), or a cell id."
         ),
     ] = None,
     fresh: Annotated[
@@ -40,6 +46,9 @@ def run(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     costs: Annotated[bool, typer.Option(help="Measure costs before the runs.")] = True,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Score adapters on perturbed test sets too.")
+    ] = False,
 ) -> None:
     """Run a benchmark: only what its store does not hold yet.
 
@@ -47,6 +56,8 @@ def run(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     benchmark, origin = options.benchmark(spec, model, methods, tasks, seeds, set_)
+    if robust:
+        benchmark = benchmark.model_copy(update={"robust": True})
 
     from rich.console import Console
 
@@ -54,6 +65,7 @@ def run(
     from peftbench.cli._progress import progress
     from peftbench.engine.local import default_workers
     from peftbench.engine.plan import make_plan
+    from peftbench.engine.robustness import outstanding
     from peftbench.store import Store
 
     console = Console()
@@ -66,7 +78,7 @@ def run(
         if fresh:
             _forget_all(opened, list(cells), yes=yes)
         if retry:
-            opened.forget(_to_retry(opened.records(cells), retry))
+            opened.forget(_to_retry(plan, opened, retry))
         to_do = len(cells) - len(opened.records(cells))
         count = workers or default_workers()
         console.print(
@@ -76,28 +88,37 @@ def run(
             highlight=False,
             soft_wrap=True,
         )
+        say_without_rows(plan, console)
         with progress(cells, to_do, console) as listen:
             results = api.execute(
                 plan, opened, workers=count, measure_costs=costs, listen=listen
             )
+        unscored = outstanding(plan, opened).must_run_again
     except KeyboardInterrupt:
-        again = " ".join(["peftbench", *(a for a in sys.argv[1:] if a != "--fresh")])
-        console.print(
-            "\nInterrupted. Finished cells are kept, and others go on from their "
-            f"last checkpoint:\n  {again}",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
+        _interrupted(console)
     finally:
         opened.close()
-    raise typer.Exit(_show(results, console))
+    code = show_results(results, console)
+    say_what_is_unscored(unscored, console)
+    raise typer.Exit(1 if unscored else code)
 
 
-def _show(results: Any, console: Any) -> int:
+def _interrupted(console: Any) -> NoReturn:
+    again = " ".join(["peftbench", *(a for a in sys.argv[1:] if a != "--fresh")])
+    console.print(
+        "\nInterrupted. Finished cells are kept, and others go on from their "
+        f"last checkpoint:\n  {again}",
+        markup=False,
+        soft_wrap=True,
+    )
+    raise typer.Exit(INTERRUPTED) from None
+
+
+def show_results(results: Any, console: Any) -> int:
     """Print the tables and what failed, write the report; returns the exit code."""
     from peftbench.cli._print import print_table
     from peftbench.report.results import headline_table
+    from peftbench.report.robustness import robustness_tables
     from peftbench.report.words import verdict
 
     summary = results.summary
@@ -105,6 +126,8 @@ def _show(results: Any, console: Any) -> int:
         print_table(headline_table(summary, model), console)
         for sentence in verdict(summary, model):
             console.print(sentence, markup=False, highlight=False)
+        for table in robustness_tables(summary, model):
+            print_table(table, console)
     for trouble in summary.troubles:
         seed = "" if trouble.seed == "-" else f" · seed {trouble.seed}"
         console.print(
@@ -125,8 +148,41 @@ def _show(results: Any, console: Any) -> int:
     return 1 if summary.troubles else 0
 
 
-def _to_retry(records: dict[str, Any], what: str) -> list[str]:
+def say_without_rows(plan: Plan, console: Any) -> None:
+    """Name the perturbed sets that are asked for and not there."""
+    if plan.without_rows:
+        console.print(
+            f"no rows of the perturbed sets {', '.join(plan.without_rows)}: left out "
+            "(docs/robustness.md says where they are from)",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def say_what_is_unscored(cells: Sequence[PlannedCell], console: Any) -> None:
+    """Name the cells whose adapters are gone before a perturbed set was scored."""
+    from peftbench.engine.robustness import describe
+
+    if not cells:
+        return
+    lines = "".join(f"\n  {line}" for line in describe(cells))
+    console.print(
+        f"Not scored on every perturbed set, because no adapter was kept:{lines}\n"
+        "Run them again with `peftbench run ... --robust --retry unscored`.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _to_retry(plan: Plan, store: Store, what: str) -> list[str]:
     """The cells that `--retry` names."""
+    from peftbench.engine.robustness import outstanding
+
+    if what == "unscored":
+        return [planned.cell.id for planned in outstanding(plan, store).must_run_again]
+    records = store.records(planned.cell.id for planned in plan.cells)
     failed = {i: r.status for i, r in records.items() if r.status != "finished"}
     if what == "all":
         return list(failed)
@@ -136,7 +192,7 @@ def _to_retry(records: dict[str, Any], what: str) -> list[str]:
     if len(what) >= 4 and len(found) == 1:
         return found
     raise InvalidSpec(
-        f"--retry {what}: neither one of {', '.join(_STATUSES)}, all, nor the id of one cell "
+        f"--retry {what}: none of {', '.join(_STATUSES)}, all, unscored, nor the id of a cell "
         "of this benchmark (at least four digits)."
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,22 +13,21 @@ from torch import nn
 from peftbench.engine import manifest as facts
 from peftbench.engine.clock import PhaseClock
 from peftbench.engine.plan import rebuild_method
+from peftbench.engine.reading import encoder_of, longest_input
+from peftbench.engine.scored import Scored, predict, renamed
 from peftbench.errors import CheckFailed, DataError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
-from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
-from peftbench.evaluation.predict import Output, Predictor
+from peftbench.evaluation.predict import Predictor
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
-from peftbench.spec.cell import canonical_json
 from peftbench.store import (
     Baseline,
     Checkpoints,
+    Evaluated,
     Manifest,
-    Prediction,
     Record,
-    Score,
     Validation,
     predictions_file,
     write_predictions,
@@ -36,15 +35,14 @@ from peftbench.store import (
 from peftbench.tasks import Example
 from peftbench.tasks._data import TaskData
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoder, stop_ids
 from peftbench.training.fit import Fitted, fitted
 from peftbench.training.logits import all_logits
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
 
-#: Prompts of so many test rows are kept with the predictions, to look at.
-_PROMPTS_KEPT = 8
+#: Scores the adapter of a run, as loaded again; the answers are those to the test split.
+FurtherEvaluation = Callable[["CellRun", nn.Module, metrics.Answers], Sequence[Evaluated]]
 
 
 @dataclass
@@ -63,17 +61,13 @@ class CellRun:
     started_at: str = field(default_factory=facts.now)
     initial_sha256: str | None = None
     resumed: int = 0
+    further_evaluation: FurtherEvaluation | None = None
+    evaluated: Sequence[Evaluated] = ()
 
     def __post_init__(self) -> None:
         self.method: Method = rebuild_method(self.cell)
-        self.encoder = Encoder(
-            self.base.tokenizer,
-            chat_template=bool(self.cell.model.chat_template),
-            stop_ids=stop_ids(self.base.tokenizer, self.base.model.generation_config),
-        )
-        virtual = getattr(self.method, "num_virtual_tokens", 0)
-        room = (self.base.max_positions or self.cell.max_length + virtual) - virtual
-        self.max_length = min(self.cell.max_length, room)
+        self.encoder = encoder_of(self.cell, self.base)
+        self.max_length = longest_input(self.cell, self.method, self.base)
         self.headline = metrics.get(self.data.task.headline)
 
     def compute(self) -> Record:
@@ -165,27 +159,12 @@ class CellRun:
 
     def _validate(self, adapted: nn.Module, examples: Sequence[Example]) -> float:
         with self.clock.phase("validate"):
-            outputs = self._predict(adapted, examples)
-            return self.headline.score(self._answers(outputs, examples))
+            return self.headline.score(self._predict(adapted, examples).answers)
 
-    def _predict(self, adapted: nn.Module, examples: Sequence[Example]) -> list[Output]:
+    def _predict(self, adapted: nn.Module, examples: Sequence[Example]) -> Scored:
         predictor = Predictor(adapted, self.encoder, self.max_length)
-        return predictor.predict(
-            self.data.task,
-            [example.prompt for example in examples],
-            [example.extra for example in examples],
-        )
-
-    def _answers(
-        self, outputs: Sequence[Output], examples: Sequence[Example]
-    ) -> metrics.Answers:
-        return metrics.Answers(
-            predicted=[output.answer for output in outputs],
-            targets=[example.target for example in examples],
-            labels=self.data.task.labels,
-            groups=[example.group for example in examples],
-            references=[example.references for example in examples],
-            extras=[example.extra for example in examples],
+        return Scored(
+            self.data.task, examples, predict(predictor, self.data.task, examples)
         )
 
     def _score(
@@ -199,18 +178,21 @@ class CellRun:
         try:
             self._check(self._probe(loaded), trained, before, run)
             with self.clock.phase("evaluate"):
-                outputs = self._predict(loaded, test)
+                scored = self._predict(loaded, test)
                 further = {
                     name: self._predict(loaded, rows)
                     for name, rows in self.data.further_tests.items()
                 }
                 cut = self._prompts_cut(loaded, test)
+            if self.further_evaluation is not None:
+                with self.clock.phase("evaluate robustness"):
+                    self.evaluated = self.further_evaluation(self, loaded, scored.answers)
         finally:
             self.base.model = self.method.detach(loaded)
-        answers = self._answers(outputs, test)
         with self.clock.phase("save"):
-            rows = self._write("", outputs, test, answers)
-            further_scores = self._further_scores(further)
+            self._write("", scored)
+            for name, one in further.items():
+                self._write(name, one)
             stored = sum(
                 path.stat().st_size
                 for path in (self.staging / "adapter").rglob("*")
@@ -222,8 +204,15 @@ class CellRun:
             cell=self.cell,
             status="finished",
             manifest=self.manifest(),
-            scores=(*self._scores(outputs, answers, rows), *further_scores),
-            baselines=self._baselines(train, answers),
+            scores=(
+                *scored.scores(),
+                *(
+                    score
+                    for name, one in further.items()
+                    for score in renamed(one.scores(), f"{name}_{{}}".format)
+                ),
+            ),
+            baselines=self._baselines(train, scored.answers),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
             else (),
@@ -278,68 +267,9 @@ class CellRun:
         prompts = [example.prompt for example in test]
         return predictor.prompts_cut(prompts, predictor.bound(self.data.task))
 
-    def _write(
-        self,
-        name: str,
-        outputs: Sequence[Output],
-        test: Sequence[Example],
-        answers: metrics.Answers,
-    ) -> list[float | None]:
-        rows = pseudo_values(self.headline, answers)
-        write_predictions(
-            self.staging / predictions_file(name),
-            [
-                Prediction(
-                    row=i,
-                    prompt_sha256=self.encoder.prompt_sha256(example.prompt),
-                    prompt=self.encoder.render(example.prompt)
-                    if i < _PROMPTS_KEPT
-                    else None,
-                    output=output.text,
-                    answer=output.answer,
-                    target=example.target,
-                    score=value,
-                    likelihood_answer=output.likelihood_answer,
-                    label_log_likelihoods=output.label_log_likelihoods,
-                    group=example.group,
-                    references=example.references,
-                    extra=canonical_json(dict(example.extra)),
-                )
-                for i, (output, example, value) in enumerate(
-                    zip(outputs, test, rows, strict=True)
-                )
-            ],
-        )
-        return rows
-
-    def _scores(
-        self,
-        outputs: Sequence[Output],
-        answers: metrics.Answers,
-        rows: list[float | None],
-    ) -> tuple[Score, ...]:
-        task = self.data.task
-        names = dict.fromkeys([*task.metrics, "format_error_rate"])
-        scores = [
-            _score_of(name, answers, rows if name == task.headline else None)
-            for name in names
-        ]
-        if task.labels:
-            likely = replace(answers, predicted=[o.likelihood_answer for o in outputs])
-            score = _score_of("accuracy", likely, None)
-            scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
-        return tuple(scores)
-
-    def _further_scores(self, outputs: Mapping[str, Sequence[Output]]) -> list[Score]:
-        """Scores on the task's other test sets, "mismatched_accuracy" and the like."""
-        scores = []
-        for name, written in outputs.items():
-            test = self.data.further_tests[name]
-            answers = self._answers(written, test)
-            rows = self._write(name, written, test, answers)
-            for score in self._scores(written, answers, rows):
-                scores.append(score.model_copy(update={"name": f"{name}_{score.name}"}))
-        return scores
+    def _write(self, name: str, scored: Scored) -> None:
+        path = self.staging / predictions_file(name)
+        write_predictions(path, scored.predictions(self.encoder))
 
     def _baselines(
         self, train: Sequence[Example], answers: metrics.Answers
@@ -362,16 +292,3 @@ class CellRun:
         elif folder.is_dir():
             about = {"method": self.cell.method.name, "cell": self.cell.id}
             (folder / "peftbench.json").write_text(json.dumps(about), "utf-8")
-
-
-def _score_of(
-    name: str, answers: metrics.Answers, rows: list[float | None] | None
-) -> Score:
-    metric = metrics.get(name)
-    values = pseudo_values(metric, answers) if rows is None else rows
-    return Score(
-        name=name,
-        value=metric.score(answers),
-        standard_error=standard_error(values),
-        examples=len(answers),
-    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from peftbench import methods, tasks
+from peftbench.engine.perturbed import perturbed_sets
 from peftbench.errors import InvalidSpec
 from peftbench.evaluation import metrics
 from peftbench.methods import Method
@@ -22,7 +23,7 @@ from peftbench.spec import (
     ModelChoice,
     Training,
 )
-from peftbench.store import PlannedCell
+from peftbench.store import PlannedCell, TestSet
 from peftbench.tasks._data import data_identity
 
 
@@ -34,6 +35,8 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     models: Mapping[str, ModelSource]  # by identity
     data_dir: Path | None
+    perturbed: Mapping[str, tuple[TestSet, ...]] = field(default_factory=dict)  # by task
+    without_rows: tuple[str, ...] = ()  # perturbed sets that there are no rows of
 
 
 def build_method(choice: MethodChoice) -> Method:
@@ -86,7 +89,17 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         for choice, method in built
         if method.trains or seed == benchmark.seeds[0]
     ]
-    return Plan(benchmark, tuple(planned), {s.identity: s for _, s in sources}, data_dir)
+    perturbed, without_rows = (
+        perturbed_sets(benchmark, data_dir) if benchmark.robust else ({}, ())
+    )
+    return Plan(
+        benchmark,
+        tuple(planned),
+        {s.identity: s for _, s in sources},
+        data_dir,
+        perturbed,
+        without_rows,
+    )
 
 
 def _check_supported(

@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 from peftbench.engine.plan import Plan
 from peftbench.errors import CellFailed, PeftbenchError
 from peftbench.spec import Cell
-from peftbench.store import Lease, LeaseLost, Record, Store, Worker
+from peftbench.store import Evaluated, Lease, LeaseLost, Record, Store, Worker
 
 if TYPE_CHECKING:
-    from peftbench.engine.cell_run import CellRun
+    from torch import nn
+
+    from peftbench.engine.cell_run import CellRun, FurtherEvaluation
+    from peftbench.engine.robustness import PerturbedSets
+    from peftbench.evaluation.metrics import Answers
     from peftbench.models._load import BaseModel
     from peftbench.tasks._data import TaskData
 
@@ -53,6 +57,7 @@ class Bench:
     base: BaseModel | None = None
     base_key: tuple[str, str] | None = None
     data: dict[str, TaskData] = field(default_factory=dict)
+    perturbed: PerturbedSets | None = None
 
     def work(self, cell_ids: Sequence[str]) -> None:
         """Compute cells until all are done; waits for those that others hold."""
@@ -108,9 +113,10 @@ class Bench:
         if run is not None and (self.base is None or not self.base.is_intact()):
             self.base_key = None  # load it again rather than trust it
         try:
-            self.store.commit(
-                lease, record, staging if record.status == "finished" else None
-            )
+            if record.status == "finished" and run is not None:
+                self.store.commit(lease, record, staging, run.evaluated)
+            else:
+                self.store.commit(lease, record)
         except LeaseLost as error:
             log.warning("%s", error)
         self._tell(record.status, cell, record)
@@ -149,7 +155,24 @@ class Bench:
             on_step=lambda step, steps: self._tell("step", cell, (step, steps)),
             checkpoint_seconds=self.job.checkpoint_seconds,
             clock=clock,
+            further_evaluation=self._robustness(cell),
         )
+
+    def _robustness(self, cell: Cell) -> FurtherEvaluation | None:
+        """How the cell's adapter is scored on perturbed sets, where that is asked for."""
+        from peftbench.engine.robustness import Examiner, PerturbedSets, pair_sets
+
+        if cell.task.name not in self.job.plan.perturbed:
+            return None
+        self.perturbed = self.perturbed or PerturbedSets(self.job.plan)
+        pairs = pair_sets(self.job.plan, cell.task.name, self.perturbed.of(cell.task.name))
+
+        def evaluate(run: CellRun, adapted: nn.Module, clean: Answers) -> list[Evaluated]:
+            staging = self.store.evaluations.staging(cell.id)
+            examiner = Examiner(cell, run.base, staging, run.manifest)
+            return examiner.evaluate(adapted, clean, pairs)
+
+        return evaluate
 
     def _failure(self, cell: Cell, run: CellRun | None, status: Any, error: str) -> Record:
         from peftbench.engine import manifest as facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from peftbench.report import certainty, costs, results
+from peftbench.report import certainty, costs, results, robustness
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
@@ -35,12 +35,13 @@ _WITHOUT_GLYPH = frozenset("ĦħĸĿŀŉŦŧſ")
 
 
 def to_latex(summary: Summary) -> str:
-    """Headline, PSCP and cost tables of every base model."""
+    """Headline, PSCP, cost and robustness tables of every base model."""
     tables = []
     for model in summary.models:
         tables.append(results.headline_table(summary, model))
         tables += costs.cost_tables(summary, model)
         tables += certainty.certainty_tables(summary, model)
+        tables += robustness.robustness_tables(summary, model)
     name = " ".join(summary.name.split())
     head = (
         "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from peftbench.report import certainty, costs, others, results, setup, words
+from peftbench.report import certainty, costs, others, results, robustness, setup, words
 from peftbench.report.table import Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
@@ -51,6 +51,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         for table in costs.cost_tables(summary, model):
             yield from _table(table)
         for table in certainty.certainty_tables(summary, model):
+            yield from _table(table)
+        for table in robustness.robustness_tables(summary, model):
             yield from _table(table)
     if summary.troubles:
         yield from _table(setup.trouble_table(summary))

@@ -18,6 +18,7 @@ from peftbench.report import (
     marks,
     others,
     results,
+    robustness,
     setup,
     words,
 )
@@ -72,6 +73,7 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
         "pscp": pscp,
         "costs": [table for table in tables if table not in pscp],
         "certainty": certainty.certainty_tables(summary, model),
+        "robustness": robustness.robustness_tables(summary, model),
         "plots": [
             {
                 "title": title,

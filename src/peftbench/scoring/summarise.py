@@ -12,6 +12,7 @@ from peftbench.evaluation import metrics
 from peftbench.scoring.comparisons import aggregates, rank_tests
 from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
 from peftbench.scoring.planned import Planned, seed_of
+from peftbench.scoring.robustness import Evaluations, robustness
 from peftbench.scoring.standings import standings
 from peftbench.scoring.summary import (
     Comparison,
@@ -34,12 +35,14 @@ def summarise(
     records: Mapping[str, Record],
     costs: Sequence[Cost],
     row_scores: RowScoresOf,
+    evaluations: Evaluations = {},  # noqa: B006 - never written to
 ) -> Summary:
     """Everything a report on one benchmark shows.
 
     `row_scores` gives the stored row scores (jackknife pseudo-values) of a finished
-    cell. Means over unequal sets of tasks or seeds are not taken: they are None. Cells of
-    two protocols are refused with `InvalidSpec`: their numbers do not share a table.
+    cell, `evaluations` by cell id how its adapter did on perturbed sets. Means over
+    unequal sets of tasks or seeds are not taken: they are None. Cells of two protocols are
+    refused with `InvalidSpec`: their numbers do not share a table.
     """
     protocol = _one_protocol(planned)
     groups: dict[tuple[str, str, str], list[Planned]] = {}
@@ -107,6 +110,9 @@ def summarise(
             for one in planned
             if one.cell.id not in records or records[one.cell.id].status != "finished"
         ),
+        robustness=robustness(
+            planned, evaluations, {info.name: info.better for info in task_infos}
+        ),
         cells=len(planned),
         finished_cells=sum(
             one.cell.id in records and records[one.cell.id].status == "finished"
@@ -152,7 +158,8 @@ ROW_FIELDS = (
 
 
 def to_rows(summary: Summary) -> list[dict[str, Any]]:
-    """One row for every model, method, task, seed and metric that has a score."""
+    """One row for every model, method, task, seed and metric that has a score; then one
+    for each of a perturbed set's."""
     metric = {info.name: info.metric for info in summary.tasks}
     rows = []
     for entry in summary.entries:
@@ -161,6 +168,19 @@ def to_rows(summary: Summary) -> list[dict[str, Any]]:
             place = (summary.name, summary.protocol, entry.model, entry.method, entry.task)
             for seed, score in by_seed.items():
                 values = (*place, seed, name, name == metric[entry.task], score)
+                rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
+    return rows + _robustness_rows(summary)
+
+
+def _robustness_rows(summary: Summary) -> list[dict[str, Any]]:
+    """The same for perturbed sets: "hans:accuracy", "hans:clean", and so on."""
+    rows = []
+    for one in summary.robustness:
+        place = (summary.name, summary.protocol, one.model, one.method, one.task)
+        for name, by_seed in one.by_seed.items():
+            metric = f"{one.test_set}:{one.metric if name == 'perturbed' else name}"
+            for seed, value in by_seed.items():
+                values = (*place, seed, metric, False, value)
                 rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
     return rows
 

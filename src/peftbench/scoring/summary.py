@@ -219,6 +219,34 @@ class Curve(Stored):
     validations: tuple[Validation, ...]
 
 
+class Robustness(Stored):
+    """A method's adapters on one perturbed test set of one task, on one model."""
+
+    model: str
+    method: str
+    task: str
+    test_set: str
+    metric: str
+    """The task's headline; empty where no seed was scored."""
+    examples: int | None
+    constant: float | None
+    """What the best constant answer scores on the perturbed rows: the c of retention."""
+    clean_constant: float | None
+    """The same on the clean test split."""
+    by_seed: Mapping[str, Mapping[str, float]]
+    """"clean", "perturbed", "drop" and "retention", each by seed."""
+    clean: Interval | None
+    perturbed: Interval | None
+    drop: Interval | None
+    """Clean minus perturbed score, seed by seed (the other way where lower is better)."""
+    retention: Interval | None
+    """None where it is not defined for every seed that was scored."""
+    complete: bool
+    """Whether every seed that was asked for has been scored."""
+    reason: str = ""
+    """Why a number is absent."""
+
+
 class Trouble(Stored):
     """A cell without a score: failed with its reason, or not run yet."""
 
@@ -276,6 +304,8 @@ class Summary(Stored):
     aggregates: tuple[Aggregate, ...] = ()
     curves: tuple[Curve, ...]
     troubles: tuple[Trouble, ...]
+    robustness: tuple[Robustness, ...] = ()
+    """Adapters on perturbed test sets; empty where none were scored."""
     cells: int
     finished_cells: int
     manifests: tuple[Manifest, ...]

@@ -178,6 +178,9 @@ class Benchmark(Frozen):
     keep_adapters: bool = False
     """Keep every trained adapter in the store."""
 
+    robust: bool = False
+    """Score every adapter on the perturbed test sets of its task too, evaluation only."""
+
     @field_validator("tasks", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _groups_are_their_tasks(cls, value: Any) -> Any:

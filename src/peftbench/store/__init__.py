@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peftbench.store._checkpoints import Checkpoints
+from peftbench.store._evaluations import Evaluated, Evaluations
 from peftbench.store._predictions import Prediction, predictions_file, write_predictions
 from peftbench.store._rescored import Rescored, Rescorings, in_force
 from peftbench.store._store import (
@@ -13,6 +14,7 @@ from peftbench.store._store import (
     StoredBenchmark,
 )
 from peftbench.store._worker import Worker
+from peftbench.store.evaluation import Comparison, Constant, Evaluation, TestSet
 from peftbench.store.record import (
     Baseline,
     Cost,
@@ -30,7 +32,12 @@ from peftbench.store.record import (
 __all__ = [
     "Baseline",
     "Checkpoints",
+    "Comparison",
+    "Constant",
     "Cost",
+    "Evaluated",
+    "Evaluation",
+    "Evaluations",
     "Kind",
     "Lease",
     "LeaseLost",
@@ -47,6 +54,7 @@ __all__ = [
     "Score",
     "Store",
     "StoredBenchmark",
+    "TestSet",
     "Validation",
     "Worker",
     "in_force",

@@ -1,8 +1,9 @@
 """The store: a folder with a database of results and the files they point at.
 
 `store.sqlite` holds records, plans, claims and costs. `cells/<id>/` holds a finished
-cell's predictions and, if asked for, its adapter. `checkpoints/<id>/` is the state of a
-cell being computed. Only a row in `records` makes a result: files come first, the row
+cell's predictions and, if asked for, its adapter; `evaluations/<id>/` an adapter's
+predictions on a perturbed test set. `checkpoints/<id>/` is the state of a cell being
+computed. Only a row in `records` or `evaluations` makes a result: files come first, the row
 last, in one transaction that also checks that the cell is still ours.
 """
 
@@ -26,6 +27,7 @@ from peftbench.errors import StoreError
 from peftbench.spec.cell import Cell, canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
+from peftbench.store._evaluations import Evaluated, Evaluations, insert
 from peftbench.store._files import digests, explained, publish, sha256
 from peftbench.store._predictions import predictions_file, read_predictions
 from peftbench.store._rescored import Rescorings
@@ -225,14 +227,22 @@ class Store:
             folder.mkdir(parents=True)
         return folder
 
-    def commit(self, lease: Lease, record: Record, files: Path | None = None) -> None:
-        """Make a result of it: files first, then the row, only if the lease is ours."""
+    def commit(
+        self,
+        lease: Lease,
+        record: Record,
+        files: Path | None = None,
+        evaluated: Sequence[Evaluated] = (),
+    ) -> None:
+        """Make a result of it, and of what else was evaluated with it: files first, then
+        the rows, only if the lease is ours."""
         with explained(self.folder):
             listed: dict[str, str] = {}
             self._update_claim(lease)
             if files is not None:
                 listed = digests(files)
                 publish(files, self._cell_folder(record.cell.id))
+            further = self.evaluations.publish(evaluated)
             row = {
                 "cell_id": record.cell.id,
                 "status": record.status,
@@ -242,6 +252,7 @@ class Store:
             with self._writing() as connection:
                 self._update_claim(lease, connection, holder="")
                 connection.execute(sa.insert(tables.records).values(row))
+                insert(connection, further)
             self.checkpoints(record.cell.id).clear()
 
     def records(self, cell_ids: Iterable[str] | None = None) -> dict[str, Record]:
@@ -291,6 +302,7 @@ class Store:
         """Remove results, files and checkpoints of these cells, so that they run again."""
         for cell_id in cell_ids:
             self.rescorings.forget(cell_id)
+            self.evaluations.forget(cell_id)
             with self._writing() as connection:
                 for table in (tables.records, tables.claims):
                     connection.execute(sa.delete(table).where(table.c.cell_id == cell_id))
@@ -321,6 +333,11 @@ class Store:
     def rescorings(self) -> Rescorings:
         """New scores of cells that were scored again."""
         return Rescorings(self)
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """Adapters of finished cells on perturbed test sets."""
+        return Evaluations(self)
 
     # Costs
 

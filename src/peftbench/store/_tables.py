@@ -1,4 +1,4 @@
-"""The tables of a store. Only rows in `records` are results."""
+"""The tables of a store. Only rows in `records` and `evaluations` are results."""
 
 from __future__ import annotations
 
@@ -41,6 +41,16 @@ rescored = Table(
     Column("scorer", String(64), nullable=False),
     Column("rescored", Text, nullable=False),
     Column("rows", String(64), nullable=False),  # SHA-256 of the file with row scores
+)
+
+#: Adapters of finished cells on perturbed test sets: results too, and written once.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("cell_id", String(64), nullable=False, index=True),
+    Column("evaluation", Text, nullable=False),
+    Column("files", Text, nullable=False),  # JSON: path to SHA-256
 )
 
 #: Who works, or worked last, on what. The token rises with every claim.

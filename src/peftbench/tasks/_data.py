@@ -119,11 +119,11 @@ def task_data(
         name=name,
         task=task,
         examples={
-            split: _limited(f"{name}|{split}", examples[split], limits.get(split))
+            split: limited(f"{name}|{split}", examples[split], limits.get(split))
             for split in SPLITS
         },
         further_tests={
-            test: _limited(f"{name}|{test}", found, limits.get("test"))
+            test: limited(f"{name}|{test}", found, limits.get("test"))
             for test, found in _further_tests(task, source, left_out)
         },
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
@@ -171,13 +171,23 @@ def _examples(
 
 def _example(task: Task, row: Row) -> Example:
     """One row as an example; raises `DataError` for a field that is missing."""
-    missing = [field for field in task.fields if field not in row]
+    missing_fields(task.fields, row)
+    return task.to_example(row)
+
+
+def missing_fields(fields: Sequence[str], row: Row) -> None:
+    """Raise `DataError` if a row lacks one of the fields it must have."""
+    missing = [field for field in fields if field not in row]
     if missing:
         raise DataError(
             f"the row has no field {', '.join(map(repr, missing))}; found "
-            f"{', '.join(row) or 'none'}; expected {', '.join(task.fields)}."
+            f"{', '.join(row) or 'none'}; expected {', '.join(fields)}."
         )
-    return task.to_example(row)
+
+
+def checked_example(task: Task, row: Row) -> Example:
+    """The example of a row that has all fields; raises `DataError` if it is unusable."""
+    return _checked(task, task.to_example(row), row)
 
 
 def _expanded(task: Task, train: Sequence[Example]) -> Sequence[Example]:
@@ -243,7 +253,7 @@ def _cut_validation(
     )
 
 
-def _limited(
+def limited(
     salt: str, examples: Sequence[Example], limit: int | None
 ) -> tuple[Example, ...]:
     """The `limit` examples with the smallest digests, in the order of the source.

@@ -98,13 +98,17 @@ class GeneratedSource:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Rows in three files of a folder, one for each split, and one for each further test
-    that is there, such as `test_mismatched.jsonl.gz`."""
+    """Rows in files of a folder, one for each split, and one for each further test that is
+    there, such as `test_mismatched.jsonl.gz`."""
 
     files: Mapping[Split, Path]
     further: Mapping[str, Path] = field(default_factory=dict)
     description = "folder"
-    splits: Collection[Split] = SPLITS
+
+    @property
+    def splits(self) -> Collection[Split]:
+        """Those that there are files for."""
+        return self.files.keys()
 
     @classmethod
     def find(
@@ -239,6 +243,12 @@ def _files_of(folder: Path, stem: str) -> list[Path]:
             f"the {stem} split? Keep one."
         )
     return found
+
+
+def the_file(folder: Path, stem: str) -> Path | None:
+    """The one file in `folder` that is called `stem`, but for its ending; None: none is."""
+    found = _files_of(folder, stem)
+    return found[0] if found else None
 
 
 def _split_file(folder: Path, split: Split, layout: str) -> Path:

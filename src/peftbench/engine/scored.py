@@ -1,0 +1,115 @@
+"""What a model wrote on examples of a task, scored, and as rows to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from peftbench.evaluation import metrics
+from peftbench.evaluation.metrics import Answers
+from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
+from peftbench.evaluation.predict import Output, Predictor
+from peftbench.spec.cell import canonical_json
+from peftbench.store import Prediction, Score
+from peftbench.tasks import Example, Task
+from peftbench.training.encode import Encoder
+
+#: Prompts of so many rows are kept with the predictions, to look at.
+_PROMPTS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Outputs on some examples, row by row.
+
+    `merge` maps labels of the task to others of it, for a set that tells fewer apart; the
+    targets of `examples` are merged already.
+    """
+
+    task: Task
+    examples: Sequence[Example]
+    outputs: Sequence[Output]
+    merge: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The answers as metrics take them."""
+        return Answers(
+            predicted=[self._merged(output.answer) for output in self.outputs],
+            targets=[example.target for example in self.examples],
+            labels=tuple(label for label in self.task.labels if label not in self.merge),
+            groups=[example.group for example in self.examples],
+            references=[example.references for example in self.examples],
+            extras=[example.extra for example in self.examples],
+        )
+
+    @cached_property
+    def row_scores(self) -> list[float | None]:
+        """What every row adds to the headline (jackknife)."""
+        return pseudo_values(metrics.get(self.task.headline), self.answers)
+
+    def scores(self) -> tuple[Score, ...]:
+        """All of the task's metrics, the headline first, and how well answers were read."""
+        names = dict.fromkeys([*self.task.metrics, "format_error_rate"])
+        scores = [
+            score_of(
+                name, self.answers, self.row_scores if name == self.task.headline else None
+            )
+            for name in names
+        ]
+        if self.task.labels:
+            likely = [self._merged(output.likelihood_answer) for output in self.outputs]
+            score = score_of("accuracy", replace(self.answers, predicted=likely))
+            scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
+        return tuple(scores)
+
+    def predictions(self, encoder: Encoder) -> list[Prediction]:
+        """The rows as they are stored."""
+        return [
+            Prediction(
+                row=i,
+                prompt_sha256=encoder.prompt_sha256(example.prompt),
+                prompt=encoder.render(example.prompt) if i < _PROMPTS_KEPT else None,
+                output=output.text,
+                answer=self.answers.predicted[i],
+                target=example.target,
+                score=self.row_scores[i],
+                likelihood_answer=self._merged(output.likelihood_answer),
+                label_log_likelihoods=output.label_log_likelihoods,
+                group=example.group,
+                references=example.references,
+                extra=canonical_json(dict(example.extra)),
+            )
+            for i, (output, example) in enumerate(
+                zip(self.outputs, self.examples, strict=True)
+            )
+        ]
+
+    def _merged(self, answer: str | None) -> str | None:
+        return None if answer is None else self.merge.get(answer, answer)
+
+
+def predict(predictor: Predictor, task: Task, examples: Sequence[Example]) -> list[Output]:
+    """What the model writes, in the order of the examples."""
+    prompts = [example.prompt for example in examples]
+    return predictor.predict(task, prompts, [example.extra for example in examples])
+
+
+def score_of(
+    name: str, answers: Answers, row_scores: Sequence[float | None] | None = None
+) -> Score:
+    """One metric with its standard error; `row_scores` are its pseudo-values if known."""
+    metric = metrics.get(name)
+    values = pseudo_values(metric, answers) if row_scores is None else row_scores
+    return Score(
+        name=name,
+        value=metric.score(answers),
+        standard_error=standard_error(values),
+        examples=len(answers),
+    )
+
+
+def renamed(scores: Sequence[Score], name: Callable[[str], str]) -> list[Score]:
+    """The same scores under other names."""
+    return [score.model_copy(update={"name": name(score.name)}) for score in scores]

@@ -1,0 +1,70 @@
+"""What is stored of an adapter scored on a perturbed test set. Written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from peftbench.spec.cell import digest
+from peftbench.store.record import Manifest, Score, Stored
+
+
+class TestSet(Stored):
+    """A perturbed test set, the version of its reading, and the rows it stands for."""
+
+    __test__ = False  # the name is no test's, whatever pytest makes of it
+
+    name: str
+    version: int
+    data: str
+    """"sha256:<digest of the file>" or "<hub id>@<commit>"."""
+    source: str | None = None
+    """Digest of a plug-in's file; None: the set comes with a package."""
+
+
+class Constant(Stored):
+    """The one answer that scores best when given to every row of a test set."""
+
+    answer: str
+    value: float
+
+
+class Comparison(Stored):
+    """A score on perturbed rows beside that on the cell's own test split.
+
+    Both are read in the labels that the set tells apart: answers and targets of the test
+    split are merged as those of the set are.
+    """
+
+    scores: tuple[Score, ...]
+    """On the perturbed rows; the task's headline metric first."""
+    constant: Constant
+    """On the perturbed rows."""
+    clean: Score
+    """The headline metric on the test split."""
+    clean_constant: Constant
+    """On the test split."""
+
+
+class Evaluation(Stored):
+    """One finished cell's adapter on one perturbed test set.
+
+    A result of its own: the cell's record is not touched, whether the set was scored right
+    after training or later from a kept adapter.
+    """
+
+    schema_version: Literal[1] = 1
+    cell_id: str
+    test_set: TestSet
+    manifest: Manifest
+    error: str | None = None
+    """Why there is no score: what happened and what to do next."""
+    comparison: Comparison | None = None
+    """None where there is an error."""
+    counts: Mapping[str, int] = {}
+    seconds: Mapping[str, float] = {}
+
+    @property
+    def id(self) -> str:
+        """SHA-256 over the cell and the set: the same question has one answer."""
+        return digest([self.cell_id, self.test_set.model_dump(mode="json")])
