@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from peftbench import methods
 from peftbench.engine.plan import build_method
-from peftbench.spec import Limits, MethodChoice, ModelChoice, Training, from_mapping
+from peftbench.spec import Budget, Limits, MethodChoice, ModelChoice, Training, from_mapping
 from peftbench.spec.benchmark import Benchmark
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 
 
 def section(heading: str) -> str:
-    return SPEC.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.split(rf"\n##+ {re.escape(heading)}\n", SPEC)[1].split("\n## ")[0]
 
 
 def rows(text: str, header: str) -> list[list[str]]:
@@ -112,6 +112,7 @@ def rows(text: str, header: str) -> list[list[str]]:
         ("A method", MethodChoice),
         ("`training`", Training),
         ("`limits`", Limits),
+        ("`budget`", Budget),
     ],
 )
 def test_fields_and_defaults_are_those_of_the_code(

@@ -30,6 +30,7 @@ class Planned:
     cell: Cell
     model: str
     label: str
+    budget: None = None
 
 
 def cell(

@@ -161,6 +161,7 @@ def _as_json(
                 if planned.cell.id in records
                 else "to do",
                 "parameters": planned.cell.method.parameters,
+                "budget": planned.budget and planned.budget.model_dump(mode="json"),
                 "training": planned.cell.training
                 and planned.cell.training.model_dump(mode="json"),
                 "predicted_seconds": forecasts[planned.cell.id].seconds,
@@ -231,7 +232,20 @@ def _print(
         markup=False,
         highlight=False,
     )
+    _print_budgets(plan, console)
     _print_settings(plan, console)
+
+
+def _print_budgets(plan: Plan, console: Any) -> None:
+    """What every budget came to, on every model."""
+    from peftbench.report.setup import budget_text
+
+    found = {(p.model, p.label): p.budget for p in plan.cells if p.budget}
+    if found:
+        console.print("\nBudgets:")
+    for (model, label), budget in found.items():
+        line = f"  {label} on {model}: {budget_text(budget)}"
+        console.print(line, markup=False, highlight=False)
 
 
 def _print_settings(plan: Plan, console: Any) -> None:

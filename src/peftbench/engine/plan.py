@@ -9,10 +9,11 @@ from typing import Any
 
 from peftbench import methods, tasks
 from peftbench.engine.perturbed import perturbed_sets
-from peftbench.errors import InvalidSpec
+from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
 from peftbench.methods import Method
-from peftbench.models import ModelSource, resolve
+from peftbench.methods._budget import solve
+from peftbench.models import ModelSource, Shapes, resolve
 from peftbench.spec import (
     Benchmark,
     Cell,
@@ -21,6 +22,7 @@ from peftbench.spec import (
     CellTask,
     MethodChoice,
     ModelChoice,
+    SettledBudget,
     Training,
 )
 from peftbench.store import PlannedCell, TestSet
@@ -82,11 +84,13 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
             _cell(benchmark, model, source, choice, method, task, data[task], seed),
             _shown(model, benchmark.models),
             choice.label,
+            settled,
         )
         for model, source in sources
+        for sized in [[_sized(choice, method, source) for choice, method in built]]
         for seed in benchmark.seeds
         for task in benchmark.tasks
-        for choice, method in built
+        for choice, method, settled in sized
         if method.trains or seed == benchmark.seeds[0]
     ]
     perturbed, without_rows = (
@@ -100,6 +104,25 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         perturbed,
         without_rows,
     )
+
+
+def _sized(
+    choice: MethodChoice, method: Method, source: ModelSource
+) -> tuple[MethodChoice, Method, SettledBudget | None]:
+    """The method in the size that the choice's budget asks for on this model."""
+    if choice.budget is None:
+        return choice, method, None
+    if method.budget_knob in choice.parameters:
+        raise InvalidSpec(
+            f"methods: {choice.label}: the budget decides {method.budget_knob}, and "
+            "parameters says it too; leave one of them out."
+        )
+    try:
+        shapes = Shapes.from_config(source.config)
+    except ModelError:
+        shapes = Shapes.from_meta_model(source.config)
+    turned, settled = solve(f"methods: {choice.label}", method, shapes, choice.budget)
+    return choice, turned, settled
 
 
 def _check_supported(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,6 +65,11 @@ class Method(ABC):
         Differs from the trained ones where only a result of them is kept.
         """
         return self.trainable_parameters(shapes)
+
+    def knob_values(self, shapes: Shapes) -> Sequence[int]:  # noqa: ARG002
+        """What a budget may set `budget_knob` to, in order; the count rises or falls with
+        it. A value that the method refuses on these shapes (`InvalidSpec`) is passed over."""
+        return range(1, 2**16 + 1)
 
     @abstractmethod
     def attach(self, model: PreTrainedModel) -> nn.Module:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty
-from peftbench.scoring.summary import Summary
+from peftbench.scoring.summary import MethodInfo, Summary
+from peftbench.spec import SettledBudget
 from peftbench.store.record import Manifest
 
 
@@ -45,7 +44,7 @@ def method_table(summary: Summary) -> Table:
             _text_row(
                 method.label,
                 method.name,
-                _settings(method.parameters),
+                _settings(method),
                 _learning_rate(method.learning_rate),
                 method.family,
                 method.paper,
@@ -129,11 +128,21 @@ def _learning_rate(value: float | None) -> Cell:
     return empty() if value is None else Cell(text=f"{value:g}", value=value)
 
 
-def _settings(parameters: Mapping[str, Any]) -> str:
+def _settings(method: MethodInfo) -> str:
+    """All settings; that which a budget chose, once for every model, with its budget."""
+    turned = {budget.knob for budget in method.budgets.values()}
+    said = [
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in method.parameters.items()
+        if name not in turned
+    ]
+    said += [f"{model}: {budget_text(budget)}" for model, budget in method.budgets.items()]
+    return ", ".join(said) or "none"
+
+
+def budget_text(budget: SettledBudget) -> str:
+    """What a budget came to: "rank 13 for trainable_fraction 0.1, achieved 0.0987"."""
     return (
-        ", ".join(
-            f"{name} {value if isinstance(value, str) else json.dumps(value)}"
-            for name, value in parameters.items()
-        )
-        or "none"
+        f"{budget.knob} {budget.value} for {budget.unit} {budget.requested:g}, achieved "
+        f"{budget.achieved:.4g}"
     )

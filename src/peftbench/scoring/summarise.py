@@ -84,7 +84,7 @@ def summarise(
         spec=spec,
         models=models,
         methods=tuple(
-            _method_info(next(one for one in planned if one.label == label), records)
+            _method_info([one for one in planned if one.label == label], records)
             for label in labels
         ),
         tasks=task_infos,
@@ -255,7 +255,9 @@ def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) 
     )
 
 
-def _method_info(one: Planned, records: Mapping[str, Record]) -> MethodInfo:
+def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> MethodInfo:
+    """What stands behind a label; where budgets differ by model, as on the first."""
+    one = planned[0]
     cell = one.cell
     record = records.get(cell.id)
     told = record.provenance.learning_rate if record and record.provenance else None
@@ -272,6 +274,7 @@ def _method_info(one: Planned, records: Mapping[str, Record]) -> MethodInfo:
         paper=paper,
         trains=cell.training is not None or cell.seed is not None,
         learning_rate=cell.training.learning_rate if cell.training else told,
+        budgets={other.model: other.budget for other in planned if other.budget},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from peftbench.spec import SettledBudget
 from peftbench.store.record import (
     Baseline,
     Cost,
@@ -147,6 +148,8 @@ class MethodInfo(Stored):
     paper: str
     trains: bool
     learning_rate: float | None
+    budgets: Mapping[str, SettledBudget] = {}
+    """By model, where a budget chose the method's size: what was asked and what came out."""
 
 
 class PscpInputs(Stored):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from peftbench.spec.benchmark import (
     Benchmark,
+    Budget,
     Limits,
     MethodChoice,
     ModelChoice,
     Protocol,
     Training,
 )
-from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask
+from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask, SettledBudget
 from peftbench.spec.read import from_mapping, read_benchmark
 from peftbench.spec.suites import suite_names
 
 __all__ = [
     "Benchmark",
+    "Budget",
     "Cell",
     "CellMethod",
     "CellModel",
@@ -24,6 +26,7 @@ __all__ = [
     "MethodChoice",
     "ModelChoice",
     "Protocol",
+    "SettledBudget",
     "Training",
     "from_mapping",
     "read_benchmark",

@@ -7,7 +7,7 @@ in the method's file. `peftbench plan` shows the values each cell ends up with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from pydantic import (
 from peftbench.spec.suites import with_groups_expanded
 
 Precision = Literal["float32", "bfloat16"]
+BudgetUnit = Literal["trainable_fraction", "trainable_parameters", "stored_bytes"]
 
 #: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
 #: The last is that of Hugging Face peft's method comparison; its results can be imported.
@@ -119,6 +120,33 @@ class ModelChoice(Frozen):
     """Use the tokenizer's chat template where it has one."""
 
 
+class Budget(Frozen):
+    """How large an adapter is to be, in one of three units."""
+
+    trainable_fraction: float | None = Field(None, gt=0, le=1)
+    """Trained parameters per parameter of the base model."""
+
+    trainable_parameters: int | None = Field(None, ge=1)
+    """Trained parameters."""
+
+    stored_bytes: int | None = Field(None, ge=1)
+    """Bytes of the numbers that are saved, four each."""
+
+    @property
+    def said(self) -> tuple[BudgetUnit, float]:
+        """The unit that was chosen, and how much of it."""
+        [(unit, value)] = self.model_dump(exclude_none=True).items()
+        return cast("BudgetUnit", unit), float(value)
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError(
+                "a budget is one of trainable_fraction, trainable_parameters and stored_bytes"
+            )
+        return self
+
+
 class MethodChoice(Frozen):
     """A PEFT method, its settings, and what this method's training does otherwise."""
 
@@ -130,6 +158,9 @@ class MethodChoice(Frozen):
 
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of the method, such as `rank: 8`."""
+
+    budget: Budget | None = None
+    """Size to which the method's knob is turned, on each model; null: its own default."""
 
     training: Training = Training()
     """Fields of `training` for this method alone, such as `learning_rate: 1.0e-3`."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from peftbench.spec.benchmark import Frozen, Limits, Protocol, Training
+from peftbench.spec.benchmark import BudgetUnit, Frozen, Limits, Protocol, Training
 
 
 class CellModel(Frozen):
@@ -35,6 +35,17 @@ class CellTask(Frozen):
     version: int
     data: str  # "sha256:<digest of its files>", "<hub id>@<commit>", "generated v1"
     source: str | None = None  # as in `CellMethod`
+
+
+class SettledBudget(Frozen):
+    """What a budget came to on one model. No part of a cell: a rank that was asked for by
+    its size is the same rank."""
+
+    knob: str  # the setting that was turned
+    value: int
+    unit: BudgetUnit
+    requested: float
+    achieved: float
 
 
 class Cell(Frozen):

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from peftbench.errors import StoreError
-from peftbench.spec.cell import Cell, canonical_json
+from peftbench.spec.cell import Cell, SettledBudget, canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._evaluations import Evaluated, Evaluations, insert
@@ -46,11 +46,13 @@ class LeaseLost(StoreError):
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell of a benchmark, and what the report calls its model and method."""
+    """A cell of a benchmark, what the report calls its model and method, and the budget
+    that its method's size was chosen by."""
 
     cell: Cell
     model: str
     label: str
+    budget: SettledBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,7 @@ class Store:
             "origin": origin,
             "spec": canonical_json(spec),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cells": json.dumps(
-                [[c.cell.model_dump(mode="json"), c.model, c.label] for c in cells]
-            ),
+            "cells": json.dumps([_planned_as_json(one) for one in cells]),
         }
         table = tables.benchmarks
         with self._writing() as connection:
@@ -152,10 +152,7 @@ class Store:
                 row.origin,
                 json.loads(row.spec),
                 row.created_at,
-                tuple(
-                    PlannedCell(Cell.model_validate(cell), model, label)
-                    for cell, model, label in json.loads(row.cells)
-                ),
+                tuple(_planned_from_json(*one) for one in json.loads(row.cells)),
             )
             for row in rows
         ]
@@ -424,6 +421,18 @@ class Store:
 
 def _is_over(claim: Any, now: float) -> bool:
     return bool(claim.expires_at < now or Worker.parse(claim.holder).is_gone())
+
+
+def _planned_as_json(planned: PlannedCell) -> list[Any]:
+    budget = planned.budget.model_dump(mode="json") if planned.budget else None
+    return [planned.cell.model_dump(mode="json"), planned.model, planned.label, budget]
+
+
+def _planned_from_json(
+    cell: Any, model: str, label: str, budget: Any = None
+) -> PlannedCell:
+    settled = SettledBudget.model_validate(budget) if budget else None
+    return PlannedCell(Cell.model_validate(cell), model, label, settled)
 
 
 def _configure(connection: Any, _record: Any) -> None:

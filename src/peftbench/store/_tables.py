@@ -19,7 +19,7 @@ benchmarks = Table(
     Column("origin", String, nullable=False),
     Column("spec", Text, nullable=False),
     Column("created_at", String, nullable=False),
-    Column("cells", Text, nullable=False),  # JSON: cell, model and label, in plan order
+    Column("cells", Text, nullable=False),  # JSON: cell, model, label, budget
 )
 
 #: Results: written once, with the digests of their files.
