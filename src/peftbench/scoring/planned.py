@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from peftbench.spec import Cell
+from peftbench.spec import Cell, SettledBudget
 
 
 class Planned(Protocol):
@@ -21,6 +21,10 @@ class Planned(Protocol):
     @property
     def label(self) -> str:
         """The method's label."""
+
+    @property
+    def budget(self) -> SettledBudget | None:
+        """What the method's budget came to, where it has one."""
 
 
 def seed_of(cell: Cell) -> str:
