@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import peftbench
 from peftbench import tasks
-from peftbench.engine.grade import grade, unmet
+from peftbench.engine.grade import grade, score_of, unmet
 from peftbench.engine.manifest import now
 from peftbench.errors import PeftbenchError
 from peftbench.evaluation import metrics
@@ -167,18 +167,8 @@ def _likelihood(answers: Answers, table: pa.Table) -> list[Score]:
     likely: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
     if not answers.labels or not any(likely):
         return []
-    accuracy = metrics.get("accuracy")
-    graded = replace(answers, predicted=likely)
-    from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
-
-    return [
-        Score(
-            name=_LIKELIHOOD,
-            value=accuracy.score(graded),
-            standard_error=standard_error(pseudo_values(accuracy, graded)),
-            examples=len(graded),
-        )
-    ]
+    score = score_of("accuracy", replace(answers, predicted=likely))
+    return [score.model_copy(update={"name": _LIKELIHOOD})]
 
 
 def _rows_in_force(
