@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from peftbench.models._described import Described, ModelFacts, describe, shipped
 from peftbench.models._shapes import Linear, Shapes
 from peftbench.models._source import ModelSource, names, resolve
 
-__all__ = ["Linear", "ModelSource", "Shapes", "names", "resolve"]
+__all__ = [
+    "Described",
+    "Linear",
+    "ModelFacts",
+    "ModelSource",
+    "Shapes",
+    "describe",
+    "names",
+    "resolve",
+    "shipped",
+]

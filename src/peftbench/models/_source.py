@@ -47,6 +47,15 @@ def names() -> tuple[str, ...]:
 
 def resolve(choice: ModelChoice) -> ModelSource:
     """Find the model that was asked for; raises `ModelError` before anything is loaded."""
+    return _resolve(choice, weights=True)
+
+
+def resolve_config(choice: ModelChoice) -> ModelSource:
+    """As `resolve`, where a config is enough: weights and tokenizer may be missing."""
+    return _resolve(choice, weights=False)
+
+
+def _resolve(choice: ModelChoice, *, weights: bool) -> ModelSource:
     is_embedded = choice.name in names()
     folder = _EMBEDDED / choice.name if is_embedded else Path(choice.name).expanduser()
     if folder.is_dir():
@@ -55,9 +64,9 @@ def resolve(choice: ModelChoice) -> ModelSource:
                 f"{choice.name} is a folder and has no revisions; leave out the revision "
                 f"{choice.revision!r}."
             )
-        source = _local(choice.name, folder)
+        source = _local(choice.name, folder, weights=weights)
     elif choice.name.count("/") == 1 and not choice.name.startswith((".", "/", "~")):
-        source = _hub(choice.name, choice.revision)
+        source = _hub(choice.name, choice.revision, weights=weights)
     elif "/" in choice.name:
         raise ModelError(
             f"No model folder {choice.name!r}: is the path right? A hub id has the form "
@@ -69,14 +78,15 @@ def resolve(choice: ModelChoice) -> ModelSource:
     return source
 
 
-def _local(name: str, folder: Path) -> ModelSource:
+def _local(name: str, folder: Path, *, weights: bool = True) -> ModelSource:
     files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     if "config.json" not in files:
         raise ModelError(
             f"{folder} has no config.json; a model folder is what `save_pretrained` of "
             "transformers writes."
         )
-    _check_files(str(folder), files.keys())
+    if weights:
+        _check_files(str(folder), files.keys())
     stamp = tuple(
         (name, path.stat().st_size, path.stat().st_mtime_ns)
         for name, path in files.items()
@@ -112,7 +122,7 @@ def _digest(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
     return total.hexdigest()
 
 
-def _hub(name: str, revision: str | None) -> ModelSource:
+def _hub(name: str, revision: str | None, *, weights: bool = True) -> ModelSource:
     """Pin a hub model to a commit: its config is fetched, or found in the local cache."""
     from huggingface_hub import hf_hub_download
 
@@ -121,7 +131,8 @@ def _hub(name: str, revision: str | None) -> ModelSource:
     except Exception as error:
         _explain_hub_error(error, name, revision)
     commit = config.parent.name
-    _check_files(name, _hub_files(name, commit, config.parent))
+    if weights:
+        _check_files(name, _hub_files(name, commit, config.parent))
     return ModelSource(name, name, commit, f"{name}@{commit}", config)
 
 
