@@ -178,7 +178,7 @@ def results(
         chosen.spec,
         cells,
         in_force(records, newest),
-        store.costs(),
+        [cost for cost in store.costs() if cost.basis == "measured"],
         row_scores,
         store.evaluations.by_cell(records),
     )

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from peftbench.cost.meter import _LiveBytes, _peak_memory, measure
-from peftbench.methods import get
+from peftbench.cost.count import Inputs, count
+from peftbench.cost.memory import LiveBytes, MemoryPeak, peak_of_training
+from peftbench.cost.step import TrainingStep, training_batch
+from peftbench.methods import Hook, get
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
 from peftbench.spec import ModelChoice
@@ -19,7 +21,7 @@ def base() -> BaseModel:
 
 
 def test_a_freed_tensor_counts_no_more_and_a_view_counts_nothing() -> None:
-    with _LiveBytes() as live:
+    with LiveBytes() as live:
         first = torch.ones(1000)
         view = first[10:]
         assert (live.live, live.peak) == (4000, 4000)
@@ -33,34 +35,56 @@ def test_the_peak_of_a_step_by_hand() -> None:
     """Weights, their gradient, both moments, and one temporary of the optimiser."""
     layer = nn.Linear(1000, 1, bias=False)
     optimizer = torch.optim.AdamW(layer.parameters(), foreach=False)
-    inputs = torch.zeros(1, 1000)
+    batch = training_batch(2, 1, 2, torch.device("cpu"))
 
-    def step() -> None:
-        layer(inputs).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    class Step(TrainingStep):
+        def __call__(self) -> None:
+            layer(torch.zeros(1, 1000)).sum().backward()
+            self.before_optimizer()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
-    memory = _peak_memory(layer, step, optimizer)
-    assert memory["adapter"] == memory["gradients"] == 4000
-    assert memory["optimizer"] == 8004  # and the count of steps
-    assert 4 * 4000 < memory["total"] < 7 * 4000
+    memory = peak_of_training(Step(layer, batch, Hook(), optimizer), base_bytes=0)
+    assert memory.adapter == memory.gradients == 4000
+    assert memory.optimizer == 8004  # and the count of steps
+    assert memory.weights == 0
+    assert 4 * 4000 < memory.total < 7 * 4000
+
+
+def read(base: BaseModel, name: str) -> MemoryPeak:
+    inputs = Inputs(inference=(1, 8), training=(1, 8))
+    return count(get(name)(), base.model, base.shapes.vocab_size, inputs).memory
 
 
 @pytest.mark.parametrize("name", ["full", "lora", "prompt-tuning", "base"])
 def test_parts_add_up_to_the_total(base: BaseModel, name: str) -> None:
-    measured = measure(base, get(name)(), inference=(1, 8), training=(1, 8), repeats=2)
-    parts = dict(measured.memory)
+    memory = read(base, name)
+    parts = {k: v for k, v in vars(memory).items() if v is not None}
     assert parts.pop("total") == sum(parts.values())
     weights = sum(p.nbytes for p in base.model.parameters())
-    assert parts["weights"] == (0 if name == "full" else weights)
-    assert parts["adapter"] == 4 * measured.trainable_parameters
+    buffers = sum(b.nbytes for b in base.model.buffers())
+    assert memory.weights == buffers + (0 if name == "full" else weights)
+
+
+def test_gradient_checkpointing_keeps_less(base: BaseModel) -> None:
+    plain, checkpointed = (
+        count(
+            get("lora")(),
+            base.model,
+            base.shapes.vocab_size,
+            Inputs((1, 8), (4, 128), gradient_checkpointing=wanted),
+        )
+        for wanted in (False, True)
+    )
+    assert checkpointed.memory.activations < 0.7 * plain.memory.activations
+    extra = checkpointed.training_step_flops.total - plain.training_step_flops.total
+    assert 0.5 < extra / (2048 / 8 * plain.forward_flops.total / 4) < 1.2, (
+        "one forward pass"
+    )
 
 
 def test_moments_count_once_where_the_peak_is_in_the_optimiser(base: BaseModel) -> None:
     """With short inputs full fine-tuning peaks there: four times the weights, and one
     temporary at a time."""
-    memory = measure(
-        base, get("full")(), inference=(1, 8), training=(1, 8), repeats=2
-    ).memory
     weights = sum(p.nbytes for p in base.model.parameters())
-    assert 4 * weights < memory["total"] < 4.5 * weights
+    assert 4 * weights < read(base, "full").total < 4.5 * weights

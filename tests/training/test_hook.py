@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from peftbench import methods
-from peftbench.cost.meter import measure
+from peftbench.cost.count import Inputs, count
 from peftbench.methods import Hook, Occasion
 from peftbench.models import resolve
 from peftbench.models._load import load
@@ -267,14 +267,16 @@ def test_the_occasion_shows_the_batches_of_the_run_in_order(
 
 def test_the_meter_measures_the_optimiser_and_the_hook_of_the_method() -> None:
     base = load(resolve(ModelChoice(name="tiny")))
-    sizes: dict[str, Any] = {"inference": (1, 8), "training": (2, 8), "repeats": 2}
-    plain = measure(base, methods.get("lora")(rank=2), **sizes)
-    hooked = measure(base, Hooked(), **sizes)
+    inputs = Inputs(inference=(1, 8), training=(2, 8))
+    plain, hooked = (
+        count(method, base.model, base.shapes.vocab_size, inputs)
+        for method in (methods.get("lora")(rank=2), Hooked())
+    )
     trained = 4 * hooked.trainable_parameters
     assert hooked.trainable_parameters == plain.trainable_parameters
     # One velocity for each parameter in place of two moments, and small counts.
-    assert trained < hooked.memory["optimizer"] < 1.5 * trained
-    assert plain.memory["optimizer"] > 2 * trained
+    assert trained < hooked.memory.optimizer < 1.5 * trained
+    assert plain.memory.optimizer > 2 * trained
     assert ("before_forward", 2) in CALLS
     assert "penalty" in CALLS
-    assert ("after_step", 3) in CALLS
+    assert ("after_step", 2) in CALLS

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from peftbench.report.table import Cell, Row, Table
+from peftbench.report.table import Cell, Column, Row, Table
 
 #: What the frame of a table puts beside every column.
 _GAP = 3
@@ -20,7 +20,8 @@ def print_table(table: Table, console: Console) -> None:
     rows = [(row, "") for row in table.rows] + [(row, "dim") for row in table.baselines]
     texts = [_texts(row) for row, _ in rows]
     widths = [
-        max([6, *(text[i].cell_len for text in texts)]) for i in range(len(table.columns))
+        max([6, *_words(table.columns[i]), *(text[i].cell_len for text in texts)])
+        for i in range(len(table.columns))
     ]
     for part in _parts(widths, console.width - _GAP):
         drawn = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
@@ -49,6 +50,11 @@ def plain_table(console: Console, titles: list[str], rows: list[list[str]]) -> N
     for row in rows:
         drawn.add_row(*(Text(text) for text in row))
     console.print(drawn)
+
+
+def _words(column: Column) -> list[int]:
+    """Lengths of the words in a column's head, which are not broken."""
+    return [len(word) for word in f"{column.title} {column.note}".split()]
 
 
 def _parts(widths: Sequence[int], available: int) -> Iterator[list[int]]:

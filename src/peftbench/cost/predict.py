@@ -1,42 +1,81 @@
-"""What a run will need, estimated from shapes alone: no weights, no torch.
+"""What the meter would read, without weights and without the device.
 
-Closed forms for planning, not for comparing: what a report shows is measured by
-`cost/meter.py`. Activations follow Korthikanti et al., 2022 (arXiv:2205.05198) in
-counting what each layer keeps for its backward pass.
+The model is built from its config on PyTorch's meta device, the method is attached, and
+the very steps of the meter run there: parameters and stored bytes are exact, FLOPs and
+memory come from the same counters. Times are not predicted.
 """
 
 from __future__ import annotations
 
-from peftbench.methods import Method
-from peftbench.models import Shapes
+from collections.abc import Mapping
+from typing import Any
 
-#: Tensors of the width of the hidden state that a block keeps beside the inputs and
-#: outputs of its linear layers: two normalisations and two residual sums.
-_HIDDEN_TENSORS_PER_BLOCK = 4
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from peftbench.cost.count import Counted, Inputs, count, forward_flops
+from peftbench.cost.without_data import Device, without_data
+from peftbench.errors import ModelError
+from peftbench.methods import Method, get
 
-def forward_flops_per_token(shapes: Shapes) -> int:
-    """Multiplications and additions of the linear layers; attention over short texts is
-    left out, and so is the output layer, which only answers pass."""
-    return 2 * sum(linear.d_in * linear.d_out for linear in shapes.linears)
-
-
-def training_flops_per_token(shapes: Shapes, method: Method) -> int:
-    """Forward, backward to the inputs, and gradients of what is trained."""
-    through = 2 * forward_flops_per_token(shapes)
-    trained = min(method.trainable_parameters(shapes), shapes.parameters)
-    return through + 2 * trained
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def peak_memory_bytes(
-    shapes: Shapes, method: Method, *, tokens: int, weight_bytes: int = 4
+def dtype_on(device: Device, dtype: str, config: Mapping[str, Any]) -> str:
+    """What "auto" means: float32 on a CPU, else what the config states."""
+    if dtype != "auto":
+        return dtype
+    stated = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    return "float32" if device == "cpu" else stated.removeprefix("torch.")
+
+
+def model_without_data(
+    config: Mapping[str, Any], *, name: str, dtype: str
+) -> PreTrainedModel:
+    """The model of a config on the meta device, frozen, as `models._load` gives it.
+
+    Raises `ModelError` for a model type that transformers does not know.
+    """
+    try:
+        built = AutoConfig.for_model(**config)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(built, dtype=_DTYPES[dtype])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"transformers builds no causal language model of type "
+            f"{config.get('model_type')!r} from this config: {error}"
+        ) from error
+    model.name_or_path = model.config._name_or_path = name  # adapters write it down
+    loaded: PreTrainedModel = model.eval().requires_grad_(False)
+    return loaded
+
+
+def bare_forward_flops(
+    model: PreTrainedModel, vocabulary: int, device: Device, inputs: Inputs
 ) -> int:
-    """Weights, adapter with gradients and AdamW's two moments (float32), and the
-    activations of `tokens` tokens in one forward and backward pass."""
-    weights = shapes.parameters * weight_bytes
-    if not method.trains:
-        return weights + 4 * tokens * max(shapes.hidden_size, shapes.vocab_size // 8)
-    trained = method.trainable_parameters(shapes)
-    kept = sum(linear.d_in + linear.d_out for linear in shapes.linears)
-    kept += _HIDDEN_TENSORS_PER_BLOCK * shapes.num_layers * shapes.hidden_size
-    return weights + 4 * 4 * trained + 4 * tokens * kept
+    """Forward FLOPs of the base model alone, on one inference input."""
+    with without_data(device):
+        return forward_flops(get("base")(), model, vocabulary, inputs).total
+
+
+def predict(
+    method: Method,
+    model: PreTrainedModel,
+    *,
+    vocabulary: int,
+    device: Device,
+    inputs: Inputs,
+) -> Counted:
+    """What the meter would count for `method` on `device`.
+
+    `model` is one that `model_without_data` made; it is left as it was. Raises
+    `ModelError` where the method cannot do without data.
+    """
+    with without_data(device):
+        try:
+            return count(method, model, vocabulary, inputs)
+        except (NotImplementedError, RuntimeError) as error:
+            raise ModelError(
+                f"{type(method).__name__} cannot be attached without the model's weights "
+                f"({str(error).splitlines()[0]}); measure it where they are."
+            ) from error

@@ -1,7 +1,7 @@
 """How long a plan will take and how much memory it needs, before anything is loaded.
 
 Times come from cells of the same store where there are any, else from the number of
-tokens, the closed forms of `cost/predict.py` and how fast this machine multiplies.
+tokens, the closed forms of `cost/closed_form.py` and how fast this machine multiplies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from peftbench import tasks
-from peftbench.cost import predict
+from peftbench.cost import closed_form
 from peftbench.engine.plan import Plan, rebuild_method
 from peftbench.errors import ModelError
 from peftbench.models import Shapes
@@ -80,7 +80,7 @@ def _forecast(
         examples = cell.training.batch_size if cell.training else 1
         if cell.training and cell.training.micro_batch_size:
             examples = cell.training.micro_batch_size
-        memory = predict.peak_memory_bytes(
+        memory = closed_form.peak_memory_bytes(
             shapes,
             rebuild_method(cell),
             tokens=examples * length,
@@ -97,7 +97,7 @@ def _forecast(
 def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
     virtual = int(cell.method.parameters.get("num_virtual_tokens", 0))
     longer = (workload.mean_tokens + virtual) / workload.mean_tokens
-    forward = predict.forward_flops_per_token(shapes) * longer
+    forward = closed_form.forward_flops_per_token(shapes) * longer
     flops = forward * workload.evaluated_tokens
     steps = 0
     if cell.training:
@@ -105,7 +105,9 @@ def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
         steps = training.steps or math.ceil(
             training.epochs * workload.train_examples / training.batch_size
         )
-        per_token = predict.training_flops_per_token(shapes, rebuild_method(cell)) * longer
+        per_token = (
+            closed_form.training_flops_per_token(shapes, rebuild_method(cell)) * longer
+        )
         flops += per_token * steps * training.batch_size * workload.mean_tokens
         flops += forward * training.validations * workload.validation_tokens
     return steps * _SECONDS_PER_STEP + flops / (_EFFICIENCY * _flops_per_second())

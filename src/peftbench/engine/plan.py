@@ -57,6 +57,15 @@ def build_method(choice: MethodChoice) -> Method:
         raise InvalidSpec(f"methods: {choice.label}: {error}") from error
 
 
+def cell_method(choice: MethodChoice, method: Method) -> CellMethod:
+    """A method of a spec as it stands in cells and costs."""
+    return CellMethod(
+        name=methods.CATALOGUE.canonical(choice.name),
+        parameters=_plain(method),
+        source=methods.CATALOGUE.source_sha256(choice.name),
+    )
+
+
 def rebuild_method(cell: Cell) -> Method:
     """The method of a cell."""
     return methods.get(cell.method.name)(**cell.method.parameters)
@@ -171,11 +180,7 @@ def _cell(
             dtype=model.dtype,
             chat_template=model.chat_template,
         ),
-        method=CellMethod(
-            name=methods.CATALOGUE.canonical(choice.name),
-            parameters=_plain(method),
-            source=methods.CATALOGUE.source_sha256(choice.name),
-        ),
+        method=cell_method(choice, method),
         task=CellTask(
             name=task,
             version=tasks.get(task, benchmark.protocol).version,

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 
 from peftbench.report import numbers, others
+from peftbench.report.meter import NOT_MEASURED, meter_tables
 from peftbench.report.results import TIED_MARK, standings
-from peftbench.report.table import Cell, Column, Row, Table, counted, empty
+from peftbench.report.table import Cell, Column, Row, Table, empty
 from peftbench.scoring.penalties import (
     MEMORY_CONSTANT_GB,
     PARAMETER_CONSTANT,
     TFLOPS_CONSTANT,
 )
 from peftbench.scoring.summary import Standing, Summary
-from peftbench.store.record import Cost
-
-NOT_MEASURED = "not measured"
 
 PSCP_CAPTION = (
     "PSCP (PEFT Soft Cost Penalties, arXiv:2511.21285) = mean score × parameter factor × "
@@ -31,12 +29,17 @@ PSCP_CAPTION = (
 
 
 def cost_tables(summary: Summary, model: str) -> tuple[Table, ...]:
-    """What there is to tell of costs on a model: PSCP, the meter's table, what imports tell
+    """What there is to tell of costs on a model: PSCP, the meter's tables, what imports tell
     and what publications state."""
     own = standings(summary, model)
+    name = f"-{summary.models.index(model)}"
     tables = (
         pscp_table(summary, model) if any(s.pscp_inputs for s in own) else None,
-        cost_table(summary, model) if any(s.cost for s in own) else None,
+        *(
+            meter_tables([(s.method, s.cost) for s in own], name, f" on {model}")
+            if any(s.cost for s in own)
+            else ()
+        ),
         others.reported_table(summary, model),
         others.claim_table(summary, model),
     )
@@ -66,67 +69,6 @@ def pscp_table(summary: Summary, model: str) -> Table:
     )
 
 
-def cost_table(summary: Summary, model: str) -> Table:
-    """What the probe measured, one row for each method."""
-    ordered = standings(summary, model)
-    return Table(
-        name=f"costs-{summary.models.index(model)}",
-        title=f"Costs on {model}",
-        caption=cost_caption([s.cost for s in ordered if s.cost]),
-        columns=(
-            Column(title="Method", is_number=False, sorts_first="ascending"),
-            *(
-                Column(title=title, note=note, sorts_first="ascending")
-                for title, note in (
-                    ("Trainable", "parameters"),
-                    ("Share", "of the base"),
-                    ("Stored", "bytes"),
-                    ("Forward", "per token"),
-                    ("Training", "per token"),
-                    ("Peak memory", "training"),
-                    ("Weights", "of the peak"),
-                    ("Adapter", "of the peak"),
-                    ("Gradients", "of the peak"),
-                    ("Optimizer", "of the peak"),
-                    ("Activations", "of the peak"),
-                    ("Step time", "± IQR"),
-                )
-            ),
-        ),
-        rows=tuple(Row(header=s.method, cells=_cost_cells(s.cost)) for s in ordered),
-    )
-
-
-def cost_caption(costs: list[Cost]) -> str:
-    """On what, with which inputs, and how the costs were measured."""
-    probes = dict.fromkeys(
-        f"on {cost.device} ({cost.dtype} weights): a forward pass over "
-        f"{counted(cost.probe.inference_batch, 'input')} of "
-        f"{counted(cost.probe.inference_length, 'token')}, training steps on "
-        f"{counted(cost.probe.training_batch, 'input')} of "
-        f"{counted(cost.probe.training_length, 'token')}, "
-        f"{counted(cost.probe.repeats, 'repeat')}"
-        for cost in costs
-    )
-    if not probes:
-        return "No cost was measured."
-    return (
-        f"Measured {'; and '.join(probes)}. Step time is the median ± interquartile range of "
-        "an exclusive probe, one method at a time: no time or memory comes from the runs "
-        "that gave the scores, which share the machine. FLOPs: a multiplication and an "
-        "addition are two; training is forward and backward. Prefixes are decimal (1 MB is "
-        "1,000,000 bytes)."
-    )
-
-
-def step_time(cost: Cost) -> str:
-    """Median ± interquartile range."""
-    if cost.step_seconds is None:
-        return numbers.NOTHING
-    median = numbers.si(cost.step_seconds, "s")
-    return f"{median} ± {numbers.si(cost.step_seconds_spread, 's')}"
-
-
 def _pscp_cells(standing: Standing, best: float | None) -> tuple[Cell, ...]:
     mean = Cell(text=numbers.points(standing.mean_score), value=standing.mean_score)
     inputs = standing.pscp_inputs
@@ -150,40 +92,4 @@ def _pscp_cells(standing: Standing, best: float | None) -> tuple[Cell, ...]:
             else "",
         ),
         Cell(text=numbers.points(standing.ppt), value=standing.ppt),
-    )
-
-
-def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
-    if cost is None:
-        return (empty(NOT_MEASURED), *(empty() for _ in range(11)))
-    memory = cost.peak_memory
-    return (
-        Cell(
-            text=numbers.count(cost.trainable_parameters), value=cost.trainable_parameters
-        ),
-        Cell(
-            text=numbers.share(cost.trainable_parameters, cost.base_parameters),
-            value=cost.trainable_parameters / cost.base_parameters,
-        ),
-        Cell(text=numbers.si(cost.stored_bytes, "B"), value=cost.stored_bytes),
-        Cell(
-            text=numbers.si(cost.forward_flops_per_token, "FLOPs"),
-            value=cost.forward_flops_per_token,
-        ),
-        Cell(
-            text=numbers.si(cost.training_flops_per_token, "FLOPs"),
-            value=cost.training_flops_per_token,
-        ),
-        *(
-            Cell(text=numbers.si(size, "B"), value=size)
-            for size in (
-                memory.total,
-                memory.weights,
-                memory.adapter,
-                memory.gradients,
-                memory.optimizer,
-                memory.activations,
-            )
-        ),
-        Cell(text=step_time(cost), value=cost.step_seconds),
     )

@@ -26,6 +26,7 @@ from peftbench.store.record import (
     Record,
     Reported,
     Score,
+    Seconds,
     Validation,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "Rescored",
     "Rescorings",
     "Score",
+    "Seconds",
     "Store",
     "StoredBenchmark",
     "TestSet",

@@ -1,0 +1,125 @@
+"""What can be counted: the same numbers from a real model and from one without data."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftbench.cost import flops, memory
+from peftbench.cost.flops import Flops
+from peftbench.cost.memory import MemoryPeak
+from peftbench.cost.step import TrainingStep, forward, occasion, tokens, training_batch
+from peftbench.cost.storage import BaseBytes, stored_bytes
+from peftbench.methods import Method
+from peftbench.training.batches import Batch
+from peftbench.training.checkpointing import gradient_checkpointing
+from peftbench.training.seeds import seed_everything, trainable
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The fixed inputs of the meter, each (batch, length), and how a step is taken."""
+
+    inference: tuple[int, int] = (1, 512)
+    training: tuple[int, int] = (4, 512)
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Parameters, bytes and FLOPs of a method on a model."""
+
+    trainable_parameters: int
+    head_parameters: int  # of these, in an output layer that is not the embedding too
+    stored_bytes: int
+    serve_bytes: int  # beside the base's own, unmerged
+    forward_flops: Flops  # of one inference input
+    training_step_flops: Flops
+    memory: MemoryPeak
+
+
+def count(
+    method: Method,
+    model: PreTrainedModel,
+    vocabulary: int,
+    inputs: Inputs,
+    folder: Path | None = None,
+) -> Counted:
+    """Count on `model`, which is left as it was.
+
+    The saved adapter stays in `folder`; without one it is thrown away.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            return count(method, model, vocabulary, inputs, Path(temporary) / "adapter")
+    base = BaseBytes.of(model)
+    batch = training_batch(vocabulary, *inputs.training, model.device)
+    seed_everything(0)
+    adapted = method.attach_for(model, occasion(batch))
+    try:
+        method.save(adapted, folder)
+        parameters = trainable(adapted)
+        in_place = base.trained_in_place(adapted)
+        head = _head_parameters(model)
+        ids = tokens(vocabulary, *inputs.inference, model.device)
+        inference = flops.count(lambda: forward(adapted, ids))
+        peak, step_flops = _training(
+            method, adapted, batch, base.total, inputs.gradient_checkpointing
+        )
+    finally:
+        model = method.detach(adapted)
+    loaded = method.load(model, folder)
+    try:
+        serve = in_place.beside(loaded)
+    finally:
+        method.detach(loaded)
+    return Counted(
+        trainable_parameters=sum(p.numel() for p in parameters.values()),
+        head_parameters=head,
+        stored_bytes=stored_bytes(folder),
+        serve_bytes=serve,
+        forward_flops=inference,
+        training_step_flops=step_flops,
+        memory=peak,
+    )
+
+
+def forward_flops(
+    method: Method, model: PreTrainedModel, vocabulary: int, inputs: Inputs
+) -> Flops:
+    """Of one inference input alone."""
+    adapted = method.attach(model)
+    try:
+        ids = tokens(vocabulary, *inputs.inference, model.device)
+        return flops.count(lambda: forward(adapted, ids))
+    finally:
+        method.detach(adapted)
+
+
+def _training(
+    method: Method,
+    adapted: nn.Module,
+    batch: Batch,
+    base_bytes: int,
+    checkpointing: bool,
+) -> tuple[MemoryPeak, Flops]:
+    """Of a training step; of a forward pass over its input where nothing is trained."""
+    if not trainable(adapted):
+        look = partial(forward, adapted, batch.input_ids)
+        return memory.peak_of_inference(adapted, look, base_bytes), Flops({})
+    step = TrainingStep.of(method, adapted, batch)
+    with gradient_checkpointing(adapted, enabled=checkpointing):
+        return memory.peak_of_training(step, base_bytes), flops.count(step)
+
+
+def _head_parameters(model: PreTrainedModel) -> int:
+    """Trained scalars of the output layer, unless they are the input embedding too."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    shared = {id(p) for p in embedding.parameters()} if embedding else set()
+    found = head.parameters() if head else ()
+    return sum(p.numel() for p in found if p.requires_grad and id(p) not in shared)

@@ -1,0 +1,111 @@
+"""What the meter runs: fixed inputs, one forward pass, one training step.
+
+The same code runs on a real model and on one without weights, so that what is predicted
+is predicted of the very step that is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from peftbench.methods import Hook, Method, Occasion
+from peftbench.spec import Training
+from peftbench.training.batches import Batch
+from peftbench.training.seeds import trainable
+
+#: The probe stands in the middle of a run of so many steps.
+_STEPS = 1000
+
+
+def tokens(vocabulary: int, batch: int, length: int, device: torch.device) -> torch.Tensor:
+    """Fixed token ids of shape (batch, length); what they are does not matter to the cost."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(vocabulary, (batch, length), generator=generator)
+    return torch.empty_like(ids, device=device) if device.type == "meta" else ids.to(device)
+
+
+def training_batch(vocabulary: int, batch: int, length: int, device: torch.device) -> Batch:
+    """Fixed token ids, of which all but the first are answers."""
+    ids = tokens(vocabulary, batch, length, device)
+    answers = torch.ones_like(ids, dtype=torch.bool)
+    answers[:, -1] = False
+    return Batch(ids, answers, ids[:, 1:].flatten())
+
+
+def occasion(batch: Batch) -> Occasion:
+    """A run far from its end, with steps too small to change what is measured."""
+    return Occasion(_STEPS, Training(learning_rate=1e-9), lambda: iter([batch]))
+
+
+@torch.no_grad()
+def forward(adapted: nn.Module, inputs: torch.Tensor) -> None:
+    """One forward pass in evaluation mode, without a cache."""
+    adapted.eval()
+    adapted(input_ids=inputs, use_cache=False)
+
+
+@dataclass
+class TrainingStep:
+    """One optimiser step on `batch`, with all that the method does in it."""
+
+    adapted: nn.Module
+    batch: Batch
+    hook: Hook
+    optimizer: torch.optim.Optimizer
+    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+    number: int = 0
+    before_optimizer: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of(cls, method: Method, adapted: nn.Module, batch: Batch) -> TrainingStep:
+        """The step of a method that was attached for `occasion(batch)`."""
+        parameters, now = trainable(adapted), occasion(batch)
+        hook = method.hook(adapted, now) or Hook()
+        optimizer = hook.optimizer(parameters, now.training)
+        return cls(adapted, batch, hook, optimizer, parameters)
+
+    def __call__(self) -> None:
+        """Forward, backward, penalty, optimiser."""
+        self.adapted.train()
+        self.hook.before_forward(self.batch)
+        ids = self.batch.input_ids
+        logits = self.adapted(input_ids=ids, use_cache=False).logits
+        # A soft prompt's own positions stand before the input's.
+        logits = logits[:, -ids.shape[1] :]
+        loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), self.batch.targets)
+        loss.backward()
+        if (penalty := self.hook.penalty()) is not None:
+            penalty.backward()
+        self.before_optimizer()
+        self.hook.before_step(self.number)
+        self.optimizer.step()
+        self.hook.after_step(self.number)
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        self.number += 1
+
+
+def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Every tensor that the optimiser keeps from step to step, however it is nested."""
+    found: list[torch.Tensor] = []
+
+    def look(value: Any, depth: int) -> None:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, dict):
+            for inner in value.values():
+                look(inner, depth)
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                look(inner, depth)
+        elif depth and hasattr(value, "__dict__"):  # such as a projector of gradients
+            look(vars(value), depth - 1)
+
+    look(list(optimizer.state.values()), 1)
+    return found

@@ -1,0 +1,163 @@
+"""Running a model that has shapes and no numbers, as if it were on a named device.
+
+On PyTorch's meta device every operator says what it would return, and computes nothing.
+A few things need a hand there, and get it for as long as the context lasts:
+
+- attention: which kernel runs, and what it keeps for the backward pass, depends on the
+  device. On a CPU it is the flash kernel; on CUDA the flash kernel for 16-bit numbers,
+  the memory-efficient one for float32, and plain products where that one cannot group
+  its heads.
+- whether rows are packed: transformers looks at the numbers. Those of the meter are not.
+- the optimiser: on CUDA it updates all tensors at once, with temporaries for all.
+- files: a tensor is written as its header and a hole of its size, and read as a shape.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+from unittest.mock import patch
+
+import torch
+
+from peftbench.cost import holes
+
+Device = Literal["cpu", "cuda"]
+
+#: Widest head that CUDA's flash kernel takes.
+_WIDEST_FLASH_HEAD = 256
+
+
+@contextmanager
+def without_data(device: Device) -> Iterator[None]:
+    """Inside, models on the meta device allocate what they would on `device`."""
+    from torch.optim import optimizer
+    from transformers import masking_utils
+
+    with ExitStack() as stack:
+        for owner, name, stand_in in (
+            (torch.nn.functional, "scaled_dot_product_attention", _KERNELS[device]),
+            (masking_utils, "find_packed_sequence_indices", lambda _ids: None),
+            (
+                optimizer,
+                "_get_foreach_kernels_supported_devices",
+                lambda: ["meta"] if device == "cuda" else [],
+            ),
+            (torch.Tensor, "cpu", _stay(torch.Tensor.cpu)),
+            *_file_functions(),
+        ):
+            stack.enter_context(patch.object(owner, name, stand_in))
+        yield
+
+
+def _on_cpu(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    if dropout_p > 0.0 or (attn_mask is not None and attn_mask.requires_grad):
+        return _in_products(
+            query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa
+        )
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    mask = _additive(attn_mask, query)
+    output: torch.Tensor = kernel(
+        query, key, value, dropout_p, is_causal, attn_mask=mask, scale=scale
+    )[0]
+    return output
+
+
+def _on_cuda(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    output: torch.Tensor
+    is_short = query.dtype in (torch.float16, torch.bfloat16)
+    if is_short and attn_mask is None and query.shape[-1] <= _WIDEST_FLASH_HEAD:
+        flash = torch.ops.aten._scaled_dot_product_flash_attention
+        output = flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
+    elif enable_gqa and query.shape[-3] != key.shape[-3]:
+        output = _in_products(
+            query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa
+        )
+    else:
+        efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+        mask = _additive(attn_mask, query)
+        keep = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad)
+        output = efficient(
+            query, key, value, mask, keep, dropout_p, is_causal, scale=scale
+        )[0]
+    return output
+
+
+_KERNELS: dict[Device, Callable[..., torch.Tensor]] = {"cpu": _on_cpu, "cuda": _on_cuda}
+
+
+def _in_products(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+) -> torch.Tensor:
+    """Scores, softmax and values one after the other: what runs where no kernel fits."""
+    plain = torch.ops.aten._scaled_dot_product_attention_math
+    mask = _additive(attn_mask, query)
+    output: torch.Tensor = plain(
+        query, key, value, mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )[0]
+    return output
+
+
+def _additive(mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
+    """A boolean mask as the numbers that are added to the scores."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.where(
+        mask,
+        torch.scalar_tensor(0.0, dtype=query.dtype, device=query.device),
+        torch.scalar_tensor(-torch.inf, dtype=query.dtype, device=query.device),
+    )
+
+
+def _stay(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """`function`, which moves a tensor, but for those that are nowhere."""
+
+    def move(tensor: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
+        return tensor if tensor.is_meta else function(tensor, *arguments, **keywords)
+
+    return move
+
+
+def _file_functions() -> list[tuple[Any, str, Callable[..., Any]]]:
+    """Wherever safetensors' functions are known by a name, those of `holes` for them."""
+    from safetensors import torch as safetensors
+
+    stand_ins: dict[int, Callable[..., Any]] = {
+        id(safetensors.save_file): holes.save_file,
+        id(safetensors.load_file): holes.load_file,
+    }
+    return [
+        (module, name, stand_ins[id(value)])
+        for module in list(sys.modules.values())
+        if getattr(module, "__name__", "").partition(".")[0]
+        in ("safetensors", "peft", "peftbench", "transformers")
+        for name, value in list(vars(module).items())
+        if id(value) in stand_ins
+    ]
