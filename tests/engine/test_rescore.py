@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from peftbench import api, tasks
 from peftbench.cli.show import show
 from peftbench.engine.grade import grade
-from peftbench.engine.rescore import rescore
+from peftbench.engine.rescore import _answers, rescore
 from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy
@@ -227,6 +228,31 @@ def test_targets_that_are_no_labels_today_are_explained(store: Store) -> None:
         (found,) = rescore(store, [record.cell.id])
     assert "Its targets are no, yes; the task's labels are" in found.reason
     assert found.new == record.scores
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"), [("print(1)", 0.5), ("print(2)", None)], ids=["same", "other"]
+)
+def test_a_verdict_holds_for_the_program_that_was_run_alone(
+    stored: str, value: float | None
+) -> None:
+    """One that is read otherwise today has to be run, which needs the cell again."""
+    rows = [
+        {"output": "print(1)", "answer": stored, "target": "x", "group": None,
+         "references": [], "extra": "{}", "verdict": verdict, "sampled_verdicts": []}
+        for verdict in ("passed", "error")
+    ]  # fmt: skip
+    task = replace(tasks.get("apps"), metrics=("pass_at_1", "parses"))
+
+    def read(raw: str, _extra: object) -> str | None:
+        return task.read_answer(raw)
+
+    table = pa.Table.from_pylist(rows)
+    if value is None:
+        with pytest.raises(ValueError, match="needs verdicts"):
+            _answers(task, table, read)
+    else:
+        assert grade(task, _answers(task, table, read)).scores[0].value == value
 
 
 def test_a_task_that_is_not_installed_is_explained(store: Store) -> None:

@@ -108,6 +108,7 @@ def test_every_format_shows_it_as_what_it_is(summary: Summary, name: str) -> Non
         assert "not runs of peftbench" in text
     if name in ("html", "md", "latex"):
         assert "the mean without apps" in text
+        assert "Protocol peft-bench" in text
     if name == "csv":
         rows = list(csv.DictReader(io.StringIO(text)))
         assert len(rows) == 27 * 7

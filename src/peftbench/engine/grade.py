@@ -32,7 +32,7 @@ def grade(task: Task, answers: Answers) -> Grade:
     rows = pseudo_values(metrics.get(task.headline), answers)
     names = dict.fromkeys([*task.metrics, "format_error_rate"])
     scores = tuple(
-        _score(name, answers, rows if name == task.headline else None)
+        score_of(name, answers, rows if name == task.headline else None)
         for name in names
         if not unmet(name, answers)
     )
@@ -44,9 +44,12 @@ def unmet(metric: str, answers: Answers) -> tuple[str, ...]:
     return tuple(name for name in metrics.get(metric).needs if not getattr(answers, name))
 
 
-def _score(name: str, answers: Answers, rows: Sequence[float | None] | None) -> Score:
+def score_of(
+    name: str, answers: Answers, row_scores: Sequence[float | None] | None = None
+) -> Score:
+    """One metric with its standard error; `row_scores` are its pseudo-values if known."""
     metric = metrics.get(name)
-    values = pseudo_values(metric, answers) if rows is None else rows
+    values = pseudo_values(metric, answers) if row_scores is None else row_scores
     return Score(
         name=name,
         value=metric.score(answers),

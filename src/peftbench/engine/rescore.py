@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import peftbench
 from peftbench import tasks
-from peftbench.engine.grade import grade, unmet
+from peftbench.engine.grade import grade, score_of, unmet
 from peftbench.engine.manifest import now
 from peftbench.errors import PeftbenchError
 from peftbench.evaluation import metrics
@@ -146,19 +146,27 @@ def _answers(
             f"{', '.join(task.labels)} today. Run the cell again."
         )
     extras = [json.loads(row["extra"]) for row in rows]
+    predicted = [read(row["output"], x) for row, x in zip(rows, extras, strict=True)]
+    # A verdict on a program holds as long as the same program is read.
+    same = predicted == [row["answer"] for row in rows]
+    ran = same and all(row.get("verdict") is not None for row in rows)
     answers = Answers(
-        predicted=[read(row["output"], x) for row, x in zip(rows, extras, strict=True)],
+        predicted=predicted,
         targets=[row["target"] for row in rows],
         labels=task.labels,
         groups=[row["group"] for row in rows],
         references=[tuple(row["references"] or ()) for row in rows],
         extras=extras,
+        verdicts=[row["verdict"] for row in rows] if ran else (),
+        sampled_verdicts=[tuple(row.get("sampled_verdicts") or ()) for row in rows]
+        if ran
+        else (),
     )
     missing = unmet(task.headline, answers)
     if missing:
         raise ValueError(
-            f"Its headline {task.headline} needs {' and '.join(missing)}, which predictions "
-            "do not hold."
+            f"Its headline {task.headline} needs {' and '.join(missing)}, which its "
+            "predictions do not hold as they are read today. Run the cell again."
         )
     return answers
 
@@ -167,18 +175,8 @@ def _likelihood(answers: Answers, table: pa.Table) -> list[Score]:
     likely: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
     if not answers.labels or not any(likely):
         return []
-    accuracy = metrics.get("accuracy")
-    graded = replace(answers, predicted=likely)
-    from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
-
-    return [
-        Score(
-            name=_LIKELIHOOD,
-            value=accuracy.score(graded),
-            standard_error=standard_error(pseudo_values(accuracy, graded)),
-            examples=len(graded),
-        )
-    ]
+    score = score_of("accuracy", replace(answers, predicted=likely))
+    return [score.model_copy(update={"name": _LIKELIHOOD})]
 
 
 def _rows_in_force(

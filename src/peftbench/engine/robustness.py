@@ -93,8 +93,9 @@ class Examiner:
         self, adapted: nn.Module, clean: Answers, test_set: TestSet, data: PerturbedData
     ) -> Evaluation:
         from peftbench import tasks
+        from peftbench.engine.grade import score_of
         from peftbench.engine.reading import encoder_of, longest_input
-        from peftbench.engine.scored import Scored, predict, score_of
+        from peftbench.engine.scored import Scored, predict
         from peftbench.evaluation import metrics
         from peftbench.evaluation.metrics._baselines import best_constant
         from peftbench.evaluation.predict import Predictor

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from peftbench.engine.grade import score_of
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
-from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
+from peftbench.evaluation.metrics._jackknife import pseudo_values
 from peftbench.evaluation.predict import Output, Predictor
 from peftbench.spec.cell import canonical_json
 from peftbench.store import Prediction, Score
@@ -94,20 +95,6 @@ def predict(predictor: Predictor, task: Task, examples: Sequence[Example]) -> li
     """What the model writes, in the order of the examples."""
     prompts = [example.prompt for example in examples]
     return predictor.predict(task, prompts, [example.extra for example in examples])
-
-
-def score_of(
-    name: str, answers: Answers, row_scores: Sequence[float | None] | None = None
-) -> Score:
-    """One metric with its standard error; `row_scores` are its pseudo-values if known."""
-    metric = metrics.get(name)
-    values = pseudo_values(metric, answers) if row_scores is None else row_scores
-    return Score(
-        name=name,
-        value=metric.score(answers),
-        standard_error=standard_error(values),
-        examples=len(answers),
-    )
 
 
 def renamed(scores: Sequence[Score], name: Callable[[str], str]) -> list[Score]:

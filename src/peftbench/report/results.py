@@ -96,6 +96,8 @@ def headline_caption(summary: Summary) -> str:
     else:
         interval = "No method trains, and so there are no seeds and no intervals"
     parts = ["Headline scores on the test split, times 100", interval]
+    if summary.protocol != "strict":
+        parts.append(f"Protocol {summary.protocol}: prompts and metrics are its own")
     if summary.kind == "imported":
         parts.append("Imported, not run by peftbench")
     if any(entry.is_best for entry in summary.entries):
@@ -145,7 +147,7 @@ def _mean_cell(standing: Standing, best: float | None) -> Cell:
 def _task_column(summary: Summary, model: str, task: TaskInfo) -> Column:
     lower = task.better == "lower"
     notes = [
-        task.metric + (" ↓" if lower else ""),
+        task.metric.removeprefix("peft_bench_") + (" ↓" if lower else ""),
         "generated" if task.is_generated else "",
     ]
     return Column(

@@ -83,6 +83,7 @@ def _scores(name: str, planned: PlannedCell, record: Record) -> Iterator[dict[st
         "task": cell.task.name,
         "seed": cell.seed,
         "protocol": cell.protocol,
+        "kind": record.kind,
         "status": record.status,
         "trainable_parameters": record.trainable_parameters,
         "stored_bytes": record.stored_bytes,
@@ -107,7 +108,7 @@ def _score_schema() -> pa.Schema:
     return pa.schema(
         [
             ("benchmark", text), ("cell", text), ("model", text), ("method", text),
-            ("task", text), ("seed", whole), ("protocol", text), ("status", text),
+            ("task", text), ("seed", whole), ("protocol", text), ("kind", text), ("status", text),
             ("metric", text), ("is_headline", pa.bool_()), ("value", real),
             ("standard_error", real), ("examples", whole),
             ("trainable_parameters", whole), ("stored_bytes", whole), ("error", text),

@@ -7,7 +7,8 @@ asked   as `gsm8k`
 
 Rows of the kind "critical thinking" have the answer "None": the question cannot be
 answered. A model that was trained to end in a number has no way to say so; these rows, and
-those whose answer is a fraction ("1/8"), which GSM8K never has, are left out and counted. Not asked as `svamp`, whose answers are a number without steps.
+those whose answer is a fraction ("1/8"), which GSM8K never has, are left out and counted.
+Not asked as `svamp`, whose answers are a number without steps.
 """
 
 from __future__ import annotations

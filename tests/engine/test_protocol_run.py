@@ -1,0 +1,109 @@
+"""One task by two protocols, through a whole run: other prompts, other scores, one store."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import peftbench
+from peftbench import api
+from peftbench.engine.plan import make_plan
+from peftbench.engine.rescore import rescore
+from peftbench.errors import InvalidSpec
+from peftbench.spec import from_mapping
+from peftbench.store import Store
+
+ROWS = [
+    ("Mia opened the new bridge on Friday.", "A bridge was opened.", 0),
+    ("Sam sells bread and fish.", "Sam sells no fish.", 1),
+    ("The clock in the hall is slow.", "The hall has a clock.", 0),
+    ("Ada found a ring in the garden.", "The ring was made of gold.", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("protocols")
+    (folder / "data" / "rte").mkdir(parents=True)
+    for split, rows in (("train", ROWS), ("validation", ROWS[:2]), ("test", ROWS)):
+        lines = (
+            json.dumps({"sentence1": f"{split}: {a}", "sentence2": b, "label": label})
+            for a, b, label in rows
+        )
+        (folder / "data" / "rte" / f"{split}.jsonl").write_text("\n".join(lines), "utf-8")
+    asked = {
+        "models": ["tiny"],
+        "methods": ["base"],
+        "tasks": ["rte"],
+        "seeds": [1],
+        "training": {"max_length": 128},
+    }
+    peftbench.run(
+        {"name": "published", "protocol": "peft-bench", **asked},
+        store=folder / "store",
+        data_dir=folder / "data",
+        workers=1,
+        measure_costs=False,
+    )
+    store = Store.open(folder / "store", create=False)
+    strict = make_plan(from_mapping({"name": "strict", **asked}), folder / "data")
+    api.remember(strict, store, "test")
+    return store
+
+
+def test_a_run_asks_and_scores_as_its_protocol_says(store: Store) -> None:
+    (record,) = store.records().values()
+    assert (record.status, record.cell.protocol) == ("finished", "peft-bench")
+    assert [score.name for score in record.scores] == [
+        "peft_bench_f1", "peft_bench_em", "format_error_rate", "likelihood_accuracy",
+    ]  # fmt: skip
+    table = store.predictions(record.cell.id)
+    assert table is not None
+    assert "\ntest: Mia opened" in table.column("prompt").to_pylist()[0]
+    assert set(table.column("target").to_pylist()) == {"entailment", "not_entailment"}
+    (again,) = rescore(store, store.records())
+    assert (again.is_changed, again.reason) == (False, "")
+
+
+def test_the_same_task_by_another_protocol_is_another_cell(store: Store) -> None:
+    cells = {one.name: one.cells[0].cell for one in store.benchmarks()}
+    assert cells["strict"].task.name == cells["published"].task.name
+    assert cells["strict"].id != cells["published"].id
+    for name, protocol in (("strict", "strict"), ("published", "peft-bench")):
+        assert api.results(store, name).summary.protocol == protocol
+
+
+def test_a_benchmark_of_both_is_refused_by_the_report(store: Store) -> None:
+    cells = [cell for one in store.benchmarks() for cell in one.cells]
+    store.add_benchmark("both", origin="test", spec={}, cells=cells)
+    with pytest.raises(InvalidSpec, match=r"do not share a table"):
+        api.results(store, "both")
+
+
+def test_a_task_that_the_protocol_lacks_is_refused_before_anything_runs() -> None:
+    with pytest.raises(InvalidSpec, match=r"does not cover the task 'generated_sums'"):
+        peftbench.run(
+            {
+                "name": "x",
+                "models": ["tiny"],
+                "methods": ["base"],
+                "tasks": ["generated_sums"],
+                "protocol": "peft-bench",
+            }
+        )
+
+
+def test_an_imports_protocol_cannot_be_run() -> None:
+    with pytest.raises(
+        InvalidSpec, match=r"protocol: input should be 'strict' or 'peft-bench'"
+    ):
+        peftbench.run(
+            {
+                "name": "x",
+                "models": ["tiny"],
+                "methods": ["base"],
+                "tasks": ["rte"],
+                "protocol": "hf-method-comparison",
+            }
+        )
