@@ -89,6 +89,7 @@ def run(
     data_dir: str | Path | None = None,
     workers: int | None = None,
     measure_costs: bool = True,
+    unsafe_run_code: bool = False,
     listen: Listener = lambda _what, _cell, _detail: None,
 ) -> Results:
     """Run what the store does not hold yet, and return all results of the benchmark.
@@ -99,6 +100,7 @@ def run(
     store : folder of the results; by default `runs/<name of the benchmark>`
     data_dir : folder of task rows; by default PEFTBENCH_DATA_DIR, else the hub
     workers : processes; by default one per core, or one on a machine with a GPU
+    unsafe_run_code : run programs that a model wrote also where there is no sandbox
 
     Raises `InvalidSpec`, `DataError`, `ModelError` or `StoreError` before anything runs.
     A cell that fails is part of the results and raises nothing.
@@ -115,6 +117,7 @@ def run(
             opened,
             workers=workers or default_workers(),
             measure_costs=measure_costs,
+            unsafe_run_code=unsafe_run_code,
             listen=listen,
         )
     finally:
@@ -127,6 +130,7 @@ def execute(
     *,
     workers: int,
     measure_costs: bool = True,
+    unsafe_run_code: bool = False,
     listen: Listener = lambda _what, _cell, _detail: None,
 ) -> Results:
     """Measure what is not measured, then run what is missing; costs first, alone."""
@@ -137,7 +141,7 @@ def execute(
     PerturbedSets(plan).check()
     if measure_costs:
         probe.measure_costs(plan, store, lambda name: listen("measuring", name, None))
-    run_cells(plan, store, workers=workers, listen=listen)
+    run_cells(plan, store, workers=workers, listen=listen, unsafe_run_code=unsafe_run_code)
     evaluate_kept(plan, store, listen)
     return results(store, plan.benchmark.name)
 

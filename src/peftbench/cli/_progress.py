@@ -61,7 +61,11 @@ def _outcome(planned: PlannedCell, status: str, record: Any) -> str:
     if status == "finished":
         headline = record.headline
         seconds = sum(record.seconds.values())
-        score = f"{headline.name} {numbers.score(headline.value)}"
+        score = (
+            f"{headline.name} {numbers.score(headline.value)}"
+            if headline
+            else "its headline is unavailable"
+        )
         return f"{name_of(planned)}: {score} ({seconds:.1f} s)"
     reason = (record.error or "").splitlines()[0] if record else ""
     return f"{name_of(planned)}: {status}: {reason}"

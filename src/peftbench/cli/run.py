@@ -49,6 +49,13 @@ def run(
     robust: Annotated[
         bool, typer.Option("--robust", help="Score adapters on perturbed test sets too.")
     ] = False,
+    unsafe_run_code: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-run-code",
+            help="Run programs that a model wrote even where there is no sandbox.",
+        ),
+    ] = False,
 ) -> None:
     """Run a benchmark: only what its store does not hold yet.
 
@@ -89,9 +96,16 @@ def run(
             soft_wrap=True,
         )
         say_without_rows(plan, console)
+        if note := _about_programs(plan, unsafe=unsafe_run_code):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         with progress(cells, to_do, console) as listen:
             results = api.execute(
-                plan, opened, workers=count, measure_costs=costs, listen=listen
+                plan,
+                opened,
+                workers=count,
+                measure_costs=costs,
+                unsafe_run_code=unsafe_run_code,
+                listen=listen,
             )
         unscored = outstanding(plan, opened).must_run_again
     except KeyboardInterrupt:
@@ -112,6 +126,27 @@ def _interrupted(console: Any) -> NoReturn:
         soft_wrap=True,
     )
     raise typer.Exit(INTERRUPTED) from None
+
+
+def _about_programs(plan: Any, *, unsafe: bool) -> str | None:
+    """What to know before hours of training, where tasks are scored by running programs."""
+    from peftbench import tasks
+    from peftbench.evaluation import metrics
+    from peftbench.evaluation.programs import Execution
+
+    benchmark = plan.benchmark
+    names = [
+        task
+        for task in benchmark.tasks
+        if metrics.get(tasks.get(task, benchmark.protocol).headline).runs_programs
+    ]
+    execution = Execution.here(unsafe=unsafe) if names else None
+    if execution is None or (execution.runner and execution.runner.is_safe):
+        return None
+    which = ", ".join(names)
+    if execution.runner:
+        return f"Warning: programs that models write for {which} run without a sandbox."
+    return f"Warning: {which} will have no headline score. {execution.reason}"
 
 
 def show_results(results: Any, console: Any) -> int:

@@ -24,6 +24,8 @@ def _print_scores(scored: Any, console: Console) -> None:
             + ("" if score.examples is None else f" on {score.examples} examples"),
             markup=False,
         )
+    for missing in getattr(scored, "unavailable", ()):
+        console.print(f"  {missing.name}: unavailable: {missing.reason}", markup=False)
     for baseline in scored.baselines:
         console.print(
             f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",

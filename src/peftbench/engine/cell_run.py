@@ -14,11 +14,12 @@ from peftbench.engine import manifest as facts
 from peftbench.engine.clock import PhaseClock
 from peftbench.engine.plan import rebuild_method
 from peftbench.engine.reading import encoder_of, longest_input
-from peftbench.engine.scored import Scored, predict, renamed
+from peftbench.engine.scored import Scored, predict, renamed, sample
 from peftbench.errors import CheckFailed, DataError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
 from peftbench.evaluation.predict import Predictor
+from peftbench.evaluation.programs import Execution
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
@@ -63,12 +64,18 @@ class CellRun:
     resumed: int = 0
     further_evaluation: FurtherEvaluation | None = None
     evaluated: Sequence[Evaluated] = ()
+    unsafe_run_code: bool = False
+    execution: Execution | None = None  # what runs programs, where a metric needs it
 
     def __post_init__(self) -> None:
         self.method: Method = rebuild_method(self.cell)
         self.encoder = encoder_of(self.cell, self.base)
         self.max_length = longest_input(self.cell, self.method, self.base)
-        self.headline = metrics.get(self.data.task.headline)
+        task = self.data.task
+        self.headline = metrics.get(task.headline)
+        self.validation_metric = metrics.get(task.validation_metric or task.headline)
+        if any(metrics.get(name).runs_programs for name in task.metrics):
+            self.execution = Execution.here(unsafe=self.unsafe_run_code)
 
     def compute(self) -> Record:
         """Train and score; returns the record, with its files in `staging`."""
@@ -93,6 +100,7 @@ class CellRun:
     def manifest(self) -> Manifest:
         """Provenance of this run so far."""
         commit, dirty = facts.git_state()
+        runner = self.execution.runner if self.execution else None
         return Manifest(
             started_at=self.started_at,
             finished_at=facts.now(),
@@ -106,6 +114,8 @@ class CellRun:
             initial_adapter_sha256=self.initial_sha256,
             chat_template=self.encoder.uses_chat_template,
             resumed=self.resumed,
+            programs_run_in=runner.description if runner else None,
+            ran_programs_unsafely=runner is not None and not runner.is_safe,
         )
 
     def _training_data(self) -> tuple[Fitted, TrainingData | None]:
@@ -128,7 +138,7 @@ class CellRun:
         run = Run(
             adapted,
             data,
-            higher_is_better=self.headline.better == "higher",
+            higher_is_better=self.validation_metric.better == "higher",
             hook=self.method.hook(adapted, data.occasion),
         )
         validation = self.data.examples["validation"]
@@ -159,13 +169,18 @@ class CellRun:
 
     def _validate(self, adapted: nn.Module, examples: Sequence[Example]) -> float:
         with self.clock.phase("validate"):
-            return self.headline.score(self._predict(adapted, examples).answers)
+            scored = self._predict(adapted, examples, execution=None)
+            return self.validation_metric.score(scored.answers)
 
-    def _predict(self, adapted: nn.Module, examples: Sequence[Example]) -> Scored:
+    def _predict(
+        self, adapted: nn.Module, examples: Sequence[Example], execution: Execution | None
+    ) -> Scored:
         predictor = Predictor(adapted, self.encoder, self.max_length)
-        return Scored(
-            self.data.task, examples, predict(predictor, self.data.task, examples)
-        )
+        task = self.data.task
+        outputs = predict(predictor, task, examples)
+        if self.cell.sampling and execution is not None:
+            outputs = sample(predictor, task, examples, outputs, self.cell)
+        return Scored(task, examples, outputs, execution=execution)
 
     def _score(
         self, run: Run | None, fit: Fitted, count: int, trained: torch.Tensor
@@ -178,9 +193,9 @@ class CellRun:
         try:
             self._check(self._probe(loaded), trained, before, run)
             with self.clock.phase("evaluate"):
-                scored = self._predict(loaded, test)
+                scored = self._predict(loaded, test, self.execution)
                 further = {
-                    name: self._predict(loaded, rows)
+                    name: self._predict(loaded, rows, self.execution)
                     for name, rows in self.data.further_tests.items()
                 }
                 cut = self._prompts_cut(loaded, test)
@@ -189,6 +204,8 @@ class CellRun:
                     self.evaluated = self.further_evaluation(self, loaded, scored.answers)
         finally:
             self.base.model = self.method.detach(loaded)
+        with self.clock.phase("run programs"):
+            unavailable = scored.unavailable  # the programs are run to tell
         with self.clock.phase("save"):
             self._write("", scored)
             for name, one in further.items():
@@ -212,6 +229,7 @@ class CellRun:
                     for score in renamed(one.scores(), f"{name}_{{}}".format)
                 ),
             ),
+            unavailable=unavailable,
             baselines=self._baselines(train, scored.answers),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
@@ -232,6 +250,7 @@ class CellRun:
                     f"prompts in both {pair}": n
                     for pair, n in self.data.duplicate_prompts.items()
                 },
+                **self.data.left_out,
             },
             seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
         )
@@ -274,6 +293,8 @@ class CellRun:
     def _baselines(
         self, train: Sequence[Example], answers: metrics.Answers
     ) -> tuple[Baseline, ...]:
+        if self.headline.runs_programs:
+            return ()  # one program for every problem solves none, and is slow to say so
         task = self.data.task
         answer = constant_answer(
             [example.target for example in train],

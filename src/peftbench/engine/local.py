@@ -36,6 +36,7 @@ def run_cells(
     workers: int,
     listen: Listener = lambda _what, _cell, _detail: None,
     checkpoint_seconds: float = 30.0,
+    unsafe_run_code: bool = False,
 ) -> None:
     """Compute every cell of `plan` that the store does not hold yet.
 
@@ -50,7 +51,13 @@ def run_cells(
     threads = int(os.environ["OMP_NUM_THREADS"])
     context = multiprocessing.get_context("spawn")
     messages: Any = context.Queue()
-    job = Job(plan, Path(store.folder), threads, checkpoint_seconds)
+    job = Job(
+        plan,
+        Path(store.folder),
+        threads,
+        checkpoint_seconds,
+        unsafe_run_code=unsafe_run_code,
+    )
 
     def start() -> Any:
         process = context.Process(target=main, args=(job, cell_ids, messages), daemon=True)

@@ -22,6 +22,7 @@ from peftbench.spec import (
     CellTask,
     MethodChoice,
     ModelChoice,
+    Sampling,
     SettledBudget,
     Training,
 )
@@ -191,8 +192,16 @@ def _cell(
         training=Training(**training.model_dump()) if method.trains else None,
         max_length=training.max_length,
         limits=benchmark.limits,
+        sampling=_sampling(benchmark, task),
         protocol=benchmark.protocol,
     )
+
+
+def _sampling(benchmark: Benchmark, task: str) -> Sampling | None:
+    """Only where a metric takes samples: elsewhere they would make another cell of nothing."""
+    names = tasks.get(task, benchmark.protocol).metrics
+    takes_samples = any(metrics.get(name).samples for name in names)
+    return benchmark.sampling if benchmark.sampling.samples and takes_samples else None
 
 
 def _plain(method: Method) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Job:
     threads: int
     checkpoint_seconds: float = 30.0
     crashes_allowed: int = CRASHES_ALLOWED
+    unsafe_run_code: bool = False
 
 
 @dataclass
@@ -156,6 +157,7 @@ class Bench:
             checkpoint_seconds=self.job.checkpoint_seconds,
             clock=clock,
             further_evaluation=self._robustness(cell),
+            unsafe_run_code=self.job.unsafe_run_code,
         )
 
     def _robustness(self, cell: Cell) -> FurtherEvaluation | None:

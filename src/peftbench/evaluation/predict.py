@@ -16,6 +16,8 @@ import torch
 from torch import nn
 
 from peftbench.errors import OutOfMemory
+from peftbench.evaluation.sampling import Drawn, uniforms
+from peftbench.spec import Sampling
 from peftbench.tasks import Task
 from peftbench.training.batches import Batch
 from peftbench.training.encode import Encoded, Encoder
@@ -30,6 +32,7 @@ class Output:
     answer: str | None  # None: unreadable
     likelihood_answer: str | None = None
     label_log_likelihoods: tuple[float, ...] | None = None
+    samples: tuple[str, ...] = ()  # further texts, drawn at random
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,33 @@ class Predictor:
             for at in range(0, len(rows), len(labels))
         ]
 
+    def sample(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+    ) -> list[tuple[str, ...]]:
+        """Several outputs to every prompt, drawn from the model's distribution. The draws
+        depend on the seed, the prompt and the sample's number, and on no batch."""
+        keys = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
+        draws = torch.stack([uniforms(seed, *key, max_new_tokens) for key in keys])
+        texts = self.generate(
+            [prompt for prompt, _ in keys], max_new_tokens, (draws, sampling)
+        )
+        size = sampling.samples
+        return [tuple(texts[at : at + size]) for at in range(0, len(texts), size)]
+
     @torch.no_grad()
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Greedy decoding with a KV cache, up to a stop token or the bound."""
+    def generate(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        drawn: tuple[torch.Tensor, Sampling] | None = None,
+    ) -> list[str]:
+        """Decoding with a KV cache, up to a stop token or the bound: greedy, or with
+        `drawn` by one number in [0, 1) for every prompt and token."""
         room = max(1, self.max_length - max_new_tokens)
         ids = [self.encoder.prompt(prompt)[-room:] for prompt in prompts]
         texts = [""] * len(prompts)
@@ -125,6 +152,7 @@ class Predictor:
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 num_beams=1,
+                logits_processor=[Drawn(drawn[0][list(chosen)], drawn[1])] if drawn else [],
                 eos_token_id=list(self.encoder.stop_ids),
                 pad_token_id=self._pad_id,
             )

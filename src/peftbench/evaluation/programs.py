@@ -9,12 +9,21 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
-from peftbench.evaluation.sandbox import Limits, Program, Result, Runner
+from peftbench.evaluation.sandbox import (
+    Bubblewrap,
+    Limits,
+    Program,
+    Result,
+    Runner,
+    Unprotected,
+    unavailable,
+)
 from peftbench.tasks._programs import ProgramTests, long_numbers
 
 Verdict = Literal[
@@ -58,6 +67,51 @@ class Attempt:
 
     source: str | None  # None: there was none to be read
     tests: ProgramTests
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Whether programs can be run here, and by what."""
+
+    runner: Runner | None
+    reason: str = ""  # why they cannot
+
+    @classmethod
+    def here(cls, *, unsafe: bool) -> Execution:
+        """The sandbox where it works; else, with `unsafe`, none at all."""
+        reason = unavailable()
+        if reason is None:
+            return cls(Bubblewrap())
+        if unsafe:
+            return cls(Unprotected())
+        return cls(None, f"Programs cannot be run safely: {reason}")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """For every row the verdict on its first program, and those on its others."""
+
+    first: tuple[Verdict, ...]
+    others: tuple[tuple[Verdict, ...], ...]
+
+
+def run_programs(
+    programs: Sequence[Sequence[str | None]],
+    extras: Sequence[Mapping[str, Any]],
+    execution: Execution,
+) -> Verdicts | None:
+    """Judge one or more programs of every row by the tests in its `Example.extra`; None
+    where none can be run."""
+    if execution.runner is None:
+        return None
+    attempts = [
+        Attempt(source, ProgramTests.from_json(extra["tests"]))
+        for sources, extra in zip(programs, extras, strict=True)
+        for source in sources
+    ]
+    found = iter(judge_all(attempts, execution.runner))
+    rows = [tuple(islice(found, len(sources))) for sources in programs]
+    return Verdicts(tuple(row[0] for row in rows), tuple(row[1:] for row in rows))
 
 
 def judge_all(

@@ -92,6 +92,11 @@ def machine_facts(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         ("Platform", manifest.platform),
         ("peftbench commit", commit(manifest)),
         ("Chat template", "used" if manifest.chat_template else "not used"),
+        *(
+            (("Programs run in", manifest.programs_run_in),)
+            if manifest.programs_run_in
+            else ()
+        ),
         ("First record", manifest.started_at),
         ("Packages", ", ".join(f"{n} {v}" for n, v in sorted(manifest.packages.items()))),
     )

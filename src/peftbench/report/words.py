@@ -71,6 +71,12 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             f"{'was' if summary.rescored_cells == 1 else 'were'} scored again from stored "
             "predictions; shown are the newest scores."
         )
+    if any(manifest.ran_programs_unsafely for manifest in summary.manifests):
+        sentences.append(
+            "Some programs that models wrote were run without a sandbox "
+            "(--unsafe-run-code): they could have changed anything on that machine, these "
+            "results included."
+        )
     if any(manifest.git_dirty for manifest in summary.manifests):
         sentences.append(
             "Some runs were made with uncommitted changes in peftbench's own code."

@@ -53,7 +53,9 @@ def entry_of(
         for one in cells
         if one.cell.id in records and records[one.cell.id].headline
     ]
-    by_seed = {seed_of(cell): record.scores[0].value for cell, record in finished}
+    by_seed = {
+        seed_of(cell): record.headline.value for cell, record in finished if record.headline
+    }
     others: dict[str, dict[str, float]] = {}
     for cell, record in finished:
         for score in record.scores[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import peftbench
 from peftbench import methods, tasks
@@ -25,7 +25,7 @@ from peftbench.scoring.summary import (
     Trouble,
 )
 from peftbench.spec import Protocol
-from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record
+from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record, Status
 
 
 def summarise(
@@ -108,7 +108,7 @@ def summarise(
         troubles=tuple(
             _trouble(one, records.get(one.cell.id))
             for one in planned
-            if one.cell.id not in records or records[one.cell.id].status != "finished"
+            if _has_no_score(records.get(one.cell.id))
         ),
         robustness=robustness(
             planned, evaluations, {info.name: info.better for info in task_infos}
@@ -232,8 +232,9 @@ def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
 
 
 def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:
-    done = next((record for record in records if record and record.scores), None)
-    metric = done.scores[0].name if done else ""
+    done = next((record for record in records if record and record.headline), None)
+    headline = done.headline if done else None
+    metric = headline.name if headline else ""
     try:
         task = tasks.get(name, protocol)
         metric = metric or task.headline
@@ -250,7 +251,7 @@ def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) 
         metric=metric,
         unit=known.unit if known else "",
         better=known.better if known else "higher",
-        test_examples=done.scores[0].examples if done else None,
+        test_examples=headline.examples if headline else None,
         baselines=done.baselines if done else (),
     )
 
@@ -278,22 +279,43 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
     )
 
 
+def _has_no_score(record: Record | None) -> bool:
+    return (
+        record is None
+        or record.status != "finished"
+        or any(missing.is_headline for missing in record.unavailable)
+    )
+
+
 def _trouble(one: Planned, record: Record | None) -> Trouble:
+    missing = [lost for lost in record.unavailable if lost.is_headline] if record else []
+    if missing:
+        status: Status | Literal["missing", "unavailable"] = "unavailable"
+        reason = f"{missing[0].name}: {missing[0].reason}"
+    else:
+        status = record.status if record else "missing"
+        reason = (record.error or "") if record else "not run yet"
     return Trouble(
         cell=one.cell.short_id,
         model=one.model,
         method=one.label,
         task=one.cell.task.name,
         seed=seed_of(one.cell),
-        status=record.status if record else "missing",
-        reason=(record.error or "") if record else "not run yet",
+        status=status,
+        reason=reason,
     )
 
 
 def _distinct(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
     """One manifest for each machine and set of versions."""
     found = {
-        (m.host, tuple(sorted(m.packages.items())), m.git_commit, m.device): m
-        for m in manifests
+        (
+            m.host,
+            tuple(sorted(m.packages.items())),
+            m.git_commit,
+            m.device,
+            m.ran_programs_unsafely,
+        ): m
+        for m in sorted(manifests, key=lambda m: m.programs_run_in is not None)
     }
     return tuple(found.values())

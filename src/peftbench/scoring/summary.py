@@ -251,14 +251,15 @@ class Robustness(Stored):
 
 
 class Trouble(Stored):
-    """A cell without a score: failed with its reason, or not run yet."""
+    """A cell without a score: failed with its reason, not run yet, or its headline metric
+    unavailable where it was run."""
 
     cell: str
     model: str
     method: str
     task: str
     seed: str
-    status: Status | Literal["missing"]
+    status: Status | Literal["missing", "unavailable"]
     reason: str
 
 

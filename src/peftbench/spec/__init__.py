@@ -9,6 +9,7 @@ from peftbench.spec.benchmark import (
     MethodChoice,
     ModelChoice,
     Protocol,
+    Sampling,
     Training,
 )
 from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask, SettledBudget
@@ -26,6 +27,7 @@ __all__ = [
     "MethodChoice",
     "ModelChoice",
     "Protocol",
+    "Sampling",
     "SettledBudget",
     "Training",
     "from_mapping",

@@ -104,6 +104,19 @@ class Limits(Frozen):
     test: int | None = Field(None, ge=1)
 
 
+class Sampling(Frozen):
+    """Further answers to every test prompt, for metrics that take several (pass@k)."""
+
+    samples: int = Field(0, ge=0, le=1000)
+    """How many; 0: none, and such metrics are not computed."""
+
+    temperature: float = Field(0.8, gt=0, le=10)
+    """What logits are divided by before a token is drawn."""
+
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Tokens are drawn from the likeliest ones that hold this share of the mass."""
+
+
 class ModelChoice(Frozen):
     """A base model: the embedded `tiny`, a folder, or an id on the Hugging Face hub."""
 
@@ -203,6 +216,7 @@ class Benchmark(Frozen):
     )
     training: Training = Training()
     limits: Limits = Limits()
+    sampling: Sampling = Sampling()
     protocol: Literal["strict", "peft-bench"] = "strict"
     """The rules of prompts, labels and metrics: ours, or as published in PEFT-Bench."""
 

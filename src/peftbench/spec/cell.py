@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from peftbench.spec.benchmark import BudgetUnit, Frozen, Limits, Protocol, Training
+from peftbench.spec.benchmark import (
+    BudgetUnit,
+    Frozen,
+    Limits,
+    Protocol,
+    Sampling,
+    Training,
+)
 
 
 class CellModel(Frozen):
@@ -63,6 +70,7 @@ class Cell(Frozen):
     training: Training | None
     max_length: int
     limits: Limits
+    sampling: Sampling | None = None  # None: no metric of the task takes samples
     protocol: Protocol
     origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
 

@@ -27,6 +27,7 @@ from peftbench.store.record import (
     Reported,
     Score,
     Seconds,
+    Unavailable,
     Validation,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "Store",
     "StoredBenchmark",
     "TestSet",
+    "Unavailable",
     "Validation",
     "Worker",
     "in_force",

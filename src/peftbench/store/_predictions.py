@@ -27,6 +27,9 @@ class Prediction:
     group: str | None = None  # these three as in `tasks.Example`
     references: tuple[str, ...] = ()
     extra: str = "{}"  # JSON
+    samples: tuple[str, ...] = ()  # further outputs, drawn at random
+    verdict: str | None = None  # on the answer as a program; None: not run
+    sampled_verdicts: tuple[str, ...] = ()  # on those in the samples
 
 
 def predictions_file(test: str = "") -> str:
@@ -57,6 +60,9 @@ def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
             ("group", pa.string()),
             ("references", pa.list_(pa.string())),
             ("extra", pa.string()),
+            ("samples", pa.list_(pa.string())),
+            ("verdict", pa.string()),
+            ("sampled_verdicts", pa.list_(pa.string())),
         ]
     )
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)

@@ -38,6 +38,16 @@ class Score(Stored):
     """None where an import does not say."""
 
 
+class Unavailable(Stored):
+    """A metric that was asked for and could not be computed. It is not 0, and no other
+    metric takes its place."""
+
+    name: str
+    reason: str
+    """What is missing, and what to do next."""
+    is_headline: bool = False
+
+
 class Baseline(Stored):
     """What an answer that ignores the prompt scores on the headline metric."""
 
@@ -55,7 +65,7 @@ class Validation(Stored):
     train_loss: float
     """Mean loss per target token since the look before; nats."""
     score: float
-    """Headline metric on the validation part."""
+    """The task's validation metric, mostly its headline, on the validation part."""
 
 
 class Provenance(Stored):
@@ -118,6 +128,10 @@ class Manifest(Stored):
     """Whether prompts went through the tokenizer's chat template."""
     resumed: int = 0
     """How often the run went on from a checkpoint after an interruption."""
+    programs_run_in: str | None = None
+    """What ran the programs that the model wrote; None where none were run."""
+    ran_programs_unsafely: bool = False
+    """Whether that was no sandbox, which somebody asked for outright."""
 
 
 class Record(Stored):
@@ -131,7 +145,9 @@ class Record(Stored):
     error: str | None = None
     """Why a cell did not finish: what happened and what to do next."""
     scores: tuple[Score, ...] = ()
-    """On the test split; the headline metric first."""
+    """On the test split; the headline metric first, unless it is unavailable."""
+    unavailable: tuple[Unavailable, ...] = ()
+    """Metrics that could not be computed where the cell was run."""
     baselines: tuple[Baseline, ...] = ()
     validations: tuple[Validation, ...] = ()
     steps: int = 0
@@ -153,7 +169,10 @@ class Record(Stored):
 
     @property
     def headline(self) -> Score | None:
-        """The score that tables show; None where the cell did not finish."""
+        """The score that tables show; None where the cell did not finish, or where that
+        metric could not be computed."""
+        if any(one.is_headline for one in self.unavailable):
+            return None
         return self.scores[0] if self.scores else None
 
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 from peftbench.evaluation.sandbox._process import (
     DEFAULT,
@@ -42,6 +43,8 @@ class Bubblewrap:
     """Runs programs through the `bwrap` at `path`."""
 
     path: str = "bwrap"
+
+    is_safe: ClassVar[bool] = True
 
     @property
     def description(self) -> str:

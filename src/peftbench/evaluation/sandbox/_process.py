@@ -80,6 +80,10 @@ class Runner(Protocol):
     def description(self) -> str:
         """What a manifest and a report say of it."""
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether programs are kept from this machine."""
+
     def run(self, program: Program, stdin: str = "", limits: Limits = DEFAULT) -> Result:
         """Run `program` to its end, or to the first limit that it meets."""
 

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from peftbench.evaluation.sandbox._process import (
     DEFAULT,
@@ -26,7 +27,8 @@ class Unprotected:
     """Runs programs with limits on time, memory, file size and output, and nothing else:
     they can read and write what their user can, and reach the network."""
 
-    description = "no sandbox (--unsafe-run-code)"
+    description: ClassVar[str] = "no sandbox (--unsafe-run-code)"
+    is_safe: ClassVar[bool] = False
 
     def run(self, program: Program, stdin: str = "", limits: Limits = DEFAULT) -> Result:
         """As `Runner.run`."""
