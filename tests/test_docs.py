@@ -113,6 +113,7 @@ def rows(text: str, header: str) -> list[list[str]]:
         ("`training`", Training),
         ("`limits`", Limits),
         ("`budget`", Budget),
+        ("`sampling`", Sampling),
     ],
 )
 def test_fields_and_defaults_are_those_of_the_code(
