@@ -16,7 +16,15 @@ from pydantic_core import PydanticUndefined
 
 from peftbench import methods
 from peftbench.engine.plan import build_method
-from peftbench.spec import Budget, Limits, MethodChoice, ModelChoice, Training, from_mapping
+from peftbench.spec import (
+    Budget,
+    Limits,
+    MethodChoice,
+    ModelChoice,
+    Sampling,
+    Training,
+    from_mapping,
+)
 from peftbench.spec.benchmark import Benchmark
 
 ROOT = Path(__file__).parents[1]
