@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peftbench._peft import register_when_imported
+
 if TYPE_CHECKING:
     from peftbench.api import Results, run
 
 __version__ = "0.1.0"
 __all__ = ["Results", "__version__", "run"]
+
+
+register_when_imported()  # so that `PeftModel.from_pretrained` opens our adapters
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from peftbench.errors import InvalidSpec
@@ -27,6 +28,13 @@ def fraction(method: str, setting: str, value: object) -> float:
             f"{method} needs a number from 0 to below 1 as {setting}, got {value!r}; 0 turns "
             "it off, 0.05 and 0.1 are common."
         )
+    return float(value)
+
+
+def positive(method: str, setting: str, value: object) -> float:
+    """`value` as a float above 0; anything else is refused."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise InvalidSpec(f"{method} needs a number above 0 as {setting}, got {value!r}.")
     return float(value)
 
 

@@ -1,0 +1,71 @@
+"""Make `peft` open what our own methods save, without importing it.
+
+`peft` has no entry points: an adapter type from outside must be put into its tables once it
+is imported. Whoever has imported peftbench expects `PeftModel.from_pretrained` to work, and
+`import peftbench` must stay instant. So the import of `peft`, whenever it happens, is
+followed by ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+_TUNER = "peftbench.methods._native.tuner"
+
+
+def register_when_imported() -> None:
+    """Register our adapters with `peft` now, or as soon as it is imported."""
+    if "peft" in sys.modules:
+        _register()
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def _register() -> None:
+    if _TUNER in sys.modules:
+        return  # it is what imports `peft`; `NativeMethod` registers it when it is there
+    from peftbench.methods._native.tuner import register
+
+    register()
+
+
+class _Finder(MetaPathFinder):
+    """Steps aside for the usual finders, and has the last word once."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """The usual spec of `peft`; None for every other module."""
+        if fullname != "peft":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(Loader):
+    """Loads as `loader` does, then registers."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """See `Loader.create_module`."""
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """See `Loader.exec_module`."""
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.loader  # nothing of us stays
+        self.loader.exec_module(module)
+        _register()
