@@ -23,6 +23,7 @@ from peftbench.spec import (
     ModelChoice,
     Sampling,
     Training,
+    Tuning,
     from_mapping,
 )
 from peftbench.spec.benchmark import Benchmark
@@ -122,6 +123,7 @@ def rows(text: str, header: str) -> list[list[str]]:
         ("`limits`", Limits),
         ("`budget`", Budget),
         ("`sampling`", Sampling),
+        ("`tuning`", Tuning),
     ],
 )
 def test_fields_and_defaults_are_those_of_the_code(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.summarise import ROW_FIELDS
 from peftbench.spec import Benchmark, from_mapping, read_benchmark
-from peftbench.store import Store, StoredBenchmark, in_force
+from peftbench.store import PlannedCell, Store, StoredBenchmark, in_force
 from peftbench.store._files import explained
 
 if TYPE_CHECKING:
@@ -110,18 +111,41 @@ def run(
     benchmark, origin = as_benchmark(spec)
     plan = make_plan(benchmark, data_folder(data_dir))
     opened = Store.open(Path(store or Path("runs") / benchmark.name))
+    count = workers or default_workers()
     try:
+        plan = tuned(plan, opened, workers=count, watch=lambda _cells: nullcontext(listen))
         remember(plan, opened, origin)
         return execute(
             plan,
             opened,
-            workers=workers or default_workers(),
+            workers=count,
             measure_costs=measure_costs,
             unsafe_run_code=unsafe_run_code,
             listen=listen,
         )
     finally:
         opened.close()
+
+
+def tuned(
+    plan: Plan,
+    store: Store,
+    *,
+    workers: int,
+    watch: Callable[[Sequence[PlannedCell]], AbstractContextManager[Listener]],
+) -> Plan:
+    """The plan with the settings that tuning chooses, where the spec asks for it; runs the
+    trials that the store does not hold. `watch` gives a listener for each round of them."""
+    from peftbench.engine.local import run_cells
+    from peftbench.engine.tuning import tune
+
+    def run_round(cells: Sequence[PlannedCell]) -> None:
+        if cells:
+            with watch(cells) as listen:
+                part = replace(plan, cells=tuple(cells))
+                run_cells(part, store, workers=workers, listen=listen)
+
+    return tune(plan, store, run_round)
 
 
 def execute(

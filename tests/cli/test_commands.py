@@ -63,6 +63,30 @@ def test_run_shows_progress_table_and_report(done: tuple[Path, str]) -> None:
     assert "PSCP" in page
 
 
+def test_tuning_tries_on_validation_and_keeps_the_curve(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(
+        SPEC.replace("seeds: [1, 2]", "seeds: [1]") + "tuning: {trials: 2}\n"
+    )
+    ran = peftbench("run", "small.yaml", "--store", "store", "--no-costs", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("validation ") == 2
+    exported = peftbench("export", "--store", "store", "--output", "out", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    lines = (tmp_path / "out" / "records.jsonl").read_text().splitlines()
+    [lora] = [r for r in map(json.loads, lines) if r["cell"]["method"]["name"] == "lora"]
+    assert [trial["number"] for trial in lora["trials"]] == [0, 1]
+    assert lora["scores"]
+    shown = peftbench(
+        "show", lora["trials"][0]["cells"][0], "--store", "store", "--json", cwd=tmp_path
+    )
+    trial = json.loads(shown.stdout)
+    assert trial["scores"] == []  # the test split was not looked at
+    assert trial["validations"]
+    again = peftbench("run", "small.yaml", "--store", "store", "--no-costs", cwd=tmp_path)
+    assert "2 done, 0 to do" in again.stdout
+    assert "validation " not in again.stdout
+
+
 def test_run_again_does_nothing_and_says_the_same(done: tuple[Path, str]) -> None:
     folder, said = done
     again = peftbench("run", "small.yaml", "--store", "store", cwd=folder)

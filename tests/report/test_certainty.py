@@ -9,6 +9,7 @@ from peftbench.published import read, summary_of
 from peftbench.report import Format, render
 from peftbench.report.certainty import certainty_tables
 from peftbench.report.certainty_figures import certainty_figures
+from peftbench.report.searches import search_figures
 from peftbench.scoring.sensitivity import rankings
 from peftbench.scoring.summary import (
     PROFILE_THRESHOLDS,
@@ -17,8 +18,10 @@ from peftbench.scoring.summary import (
     CriticalDifference,
     Difference,
     Estimate,
+    Search,
     Summary,
 )
+from peftbench.store import TrialResult
 
 
 def test_without_betas_it_is_the_ranking_by_score() -> None:
@@ -121,3 +124,30 @@ def test_nothing_to_compare_leaves_the_section_out() -> None:
     made = build({"lora": {"a": [0.9]}})
     assert certainty_tables(made, "tiny") == ()
     assert certainty_figures(made, "tiny") == []
+
+
+def test_a_search_is_shown_with_what_fewer_trials_would_have_found() -> None:
+    trials = tuple(
+        TrialResult(
+            number=i,
+            settings={"learning_rate": 10.0 ** -(i + 1)},
+            score=score,
+            cells=("c",),
+        )
+        for i, score in enumerate((0.5, 0.7, None, 0.6))
+    )
+    search = Search(
+        model="tiny", method="lora", task="a", trials=trials, chosen=1,
+        expected_best=(0.6, 0.65, 0.67),
+    )  # fmt: skip
+    made = certain().model_copy(update={"searches": (search,)})
+    [table] = [t for t in certainty_tables(made, "tiny") if t.name == "searches-0"]
+    [row] = table.rows
+    assert [cell.text for cell in row.cells] == [
+        "lora", "4", "50.0", "65.0", "70.0", "learning_rate 0.01",
+    ]  # fmt: skip
+    assert row.cells[1].note == "1, 0"  # one failed
+    [figure] = search_figures(made, "tiny")
+    assert figure.data[0]["y"] == pytest.approx([60.0, 65.0, 67.0])
+    for format_ in ("html", "md", "latex"):
+        assert "Tuning on tiny" in render(made, format_)

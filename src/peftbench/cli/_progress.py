@@ -58,6 +58,11 @@ def name_of(planned: PlannedCell) -> str:
 
 
 def _outcome(planned: PlannedCell, status: str, record: Any) -> str:
+    if status == "finished" and planned.cell.trial:
+        best = next(
+            look.score for look in record.validations if look.step == record.best_step
+        )
+        return f"{name_of(planned)}: validation {numbers.score(best)}"
     if status == "finished":
         headline = record.headline
         seconds = sum(record.seconds.values())

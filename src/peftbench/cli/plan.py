@@ -232,6 +232,8 @@ def _print(
         markup=False,
         highlight=False,
     )
+    if plan.benchmark.tuning:
+        console.print(_tuning(plan, forecasts, workers), markup=False, highlight=False)
     _print_budgets(plan, console)
     _print_settings(plan, console)
 
@@ -246,6 +248,22 @@ def _print_budgets(plan: Plan, console: Any) -> None:
     for (model, label), budget in found.items():
         line = f"  {label} on {model}: {budget_text(budget)}"
         console.print(line, markup=False, highlight=False)
+
+
+def _tuning(plan: Plan, forecasts: dict[str, Forecast], workers: int) -> str:
+    """How many runs on the validation part come before, and what they take at most."""
+    from peftbench.engine.tuning import studies
+
+    found = studies(plan)
+    trials = plan.benchmark.tuning.trials if plan.benchmark.tuning else 0
+    templates = [planned.cell.id for study in found for planned in study.templates]
+    seconds = [forecasts[cell_id].seconds for cell_id in templates]
+    each = [None if s is None else s * trials / workers for s in seconds]
+    return (
+        f"Tuning comes first: {trials} trials of {len(found)} searches, "
+        f"{trials * len(templates)} runs that are scored on the validation part alone, at most "
+        f"{_duration(each)}; the settings shown are the defaults that it starts from."
+    )
 
 
 def _print_settings(plan: Plan, console: Any) -> None:

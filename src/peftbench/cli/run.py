@@ -79,15 +79,23 @@ def run(
     folder = options.store_folder(store, benchmark.name)
     plan = make_plan(benchmark, api.data_folder(data_dir))
     opened = Store.open(folder)
+    count = workers or default_workers()
     try:
+        if fresh:
+            _forget_all(opened, _own(opened, plan), yes=yes)
+        plan = api.tuned(
+            plan,
+            opened,
+            workers=count,
+            watch=lambda cells: progress(
+                {p.cell.id: p for p in cells}, len(cells), console
+            ),
+        )
         api.remember(plan, opened, origin)
         cells = {planned.cell.id: planned for planned in plan.cells}
-        if fresh:
-            _forget_all(opened, list(cells), yes=yes)
         if retry:
             opened.forget(_to_retry(plan, opened, retry))
         to_do = len(cells) - len(opened.records(cells))
-        count = workers or default_workers()
         console.print(
             f"{benchmark.name}: {len(cells)} cells, {len(cells) - to_do} done, {to_do} to do; "
             f"{count} worker{'s' * (count > 1)}; results in {folder}",
@@ -230,6 +238,16 @@ def _to_retry(plan: Plan, store: Store, what: str) -> list[str]:
         f"--retry {what}: none of {', '.join(_STATUSES)}, all, unscored, nor the id of a cell "
         "of this benchmark (at least four digits)."
     )
+
+
+def _own(store: Any, plan: Any) -> list[str]:
+    """The cells of a plan and of the same benchmark as it was run, with their trials."""
+    ids = {planned.cell.id for planned in plan.cells}
+    for benchmark in store.benchmarks():
+        if benchmark.name == plan.benchmark.name:
+            ids |= {planned.cell.id for planned in benchmark.cells}
+    trials = (trial for record in store.records(ids).values() for trial in record.trials)
+    return [*ids, *(cell_id for trial in trials for cell_id in trial.cells)]
 
 
 def _forget_all(store: Any, cell_ids: list[str], *, yes: bool) -> None:

@@ -29,6 +29,7 @@ from peftbench.store import (
     Evaluated,
     Manifest,
     Record,
+    TrialResult,
     Validation,
     predictions_file,
     write_predictions,
@@ -58,6 +59,7 @@ class CellRun:
     keep_adapter: bool = False
     on_step: Callable[[int, int], None] = lambda _step, _steps: None
     checkpoint_seconds: float = 30.0
+    trials: tuple[TrialResult, ...] = ()
     clock: PhaseClock = field(default_factory=PhaseClock)
     started_at: str = field(default_factory=facts.now)
     initial_sha256: str | None = None
@@ -90,6 +92,8 @@ class CellRun:
             self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
             count = sum(p.numel() for p in trainable(adapted).values())
             run = self._train(adapted, data) if data else None
+            if self.cell.trial:
+                return self._record(run, fit, count)
             with self.clock.phase("save"):
                 self.method.save(adapted, self.staging / "adapter")
                 trained = self._probe(adapted)
@@ -140,6 +144,7 @@ class CellRun:
             data,
             higher_is_better=self.validation_metric.better == "higher",
             hook=self.method.hook(adapted, data.occasion),
+            stop_below=self.cell.trial.stop_below if self.cell.trial else (),
         )
         validation = self.data.examples["validation"]
         member = Member(
@@ -216,44 +221,57 @@ class CellRun:
                 if path.suffix in (".safetensors", ".json")
             )
             self._keep_or_drop_adapter()
-        train = self.data.examples["train"]
+        record = self._record(run, fit, count)
+        return record.model_copy(
+            update={
+                "scores": (
+                    *scored.scores(),
+                    *(
+                        score
+                        for name, one in further.items()
+                        for score in renamed(one.scores(), f"{name}_{{}}".format)
+                    ),
+                ),
+                "unavailable": unavailable,
+                "baselines": self._baselines(self.data.examples["train"], scored.answers),
+                "stored_bytes": stored,
+                "counts": {**record.counts, **self._test_counts(cut)},
+            }
+        )
+
+    def _record(self, run: Run | None, fit: Fitted, count: int) -> Record:
+        """What is known once training is over: all that there is to a trial."""
         return Record(
             cell=self.cell,
             status="finished",
             manifest=self.manifest(),
-            scores=(
-                *scored.scores(),
-                *(
-                    score
-                    for name, one in further.items()
-                    for score in renamed(one.scores(), f"{name}_{{}}".format)
-                ),
-            ),
-            unavailable=unavailable,
-            baselines=self._baselines(train, scored.answers),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
             if run
             else (),
+            trials=self.trials,
             steps=run.progress.step if run else 0,
             best_step=run.progress.best_step if run else None,
             trainable_parameters=count,
-            stored_bytes=stored,
             micro_batch_size=run.progress.micro_batch_size if run else None,
             counts={
                 "train examples": len(fit.rows),
                 "train examples left out as too long": fit.left_out,
                 "train prompts cut at their start": fit.cut,
                 "validation examples": len(self.data.examples["validation"]) if run else 0,
-                "test examples": len(test),
-                "test prompts cut at their start": cut,
-                **{
-                    f"prompts in both {pair}": n
-                    for pair, n in self.data.duplicate_prompts.items()
-                },
                 **self.data.left_out,
             },
             seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
         )
+
+    def _test_counts(self, cut: int) -> dict[str, int]:
+        return {
+            "test examples": len(self.data.examples["test"]),
+            "test prompts cut at their start": cut,
+            **{
+                f"prompts in both {pair}": n
+                for pair, n in self.data.duplicate_prompts.items()
+            },
+        }
 
     @torch.no_grad()
     def _probe(self, adapted: nn.Module) -> torch.Tensor:

@@ -26,7 +26,7 @@ from peftbench.spec import (
     SettledBudget,
     Training,
 )
-from peftbench.store import PlannedCell, TestSet
+from peftbench.store import PlannedCell, TestSet, TrialResult
 from peftbench.tasks._data import data_identity
 
 
@@ -40,6 +40,8 @@ class Plan:
     data_dir: Path | None
     perturbed: Mapping[str, tuple[TestSet, ...]] = field(default_factory=dict)  # by task
     without_rows: tuple[str, ...] = ()  # perturbed sets that there are no rows of
+    trials: Mapping[str, tuple[TrialResult, ...]] = field(default_factory=dict)
+    """By cell id, how its settings were chosen; only of a benchmark that tunes."""
 
 
 def build_method(choice: MethodChoice) -> Method:

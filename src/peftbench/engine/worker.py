@@ -155,6 +155,7 @@ class Bench:
             keep_adapter=self.job.plan.benchmark.keep_adapters,
             on_step=lambda step, steps: self._tell("step", cell, (step, steps)),
             checkpoint_seconds=self.job.checkpoint_seconds,
+            trials=self.job.plan.trials.get(cell.id, ()),
             clock=clock,
             further_evaluation=self._robustness(cell),
             unsafe_run_code=self.job.unsafe_run_code,

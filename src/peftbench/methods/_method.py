@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.models._shapes import Shapes
+    from peftbench.spec import Range
 
 Family = Literal[
     "baseline", "soft prompt", "adapter", "selective", "reparameterised", "hybrid", "side"
@@ -50,6 +51,8 @@ class Method(ABC):
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's
     #: learning rate. What the spec says outright goes before.
     training: ClassVar[Mapping[str, Any]] = {}
+    #: Settings beside the learning rate that fair tuning searches, and where.
+    space: ClassVar[Mapping[str, Range | tuple[Any, ...]]] = {}
 
     def parameters(self) -> dict[str, Any]:
         """The settings, defaults included, as they go into a cell's identity."""

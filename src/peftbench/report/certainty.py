@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from peftbench.report import numbers
+from peftbench.report import numbers, searches
 from peftbench.report.results import standings
 from peftbench.report.table import Cell, Column, Row, Table, empty
 from peftbench.scoring.sensitivity import rankings
@@ -19,6 +19,7 @@ def certainty_tables(summary: Summary, model: str) -> tuple[Table, ...]:
         aggregate_table(summary, model),
         sensitivity_table(summary, model),
         comparison_table(summary, model),
+        searches.search_table(summary, model),
     )
     return tuple(table for table in tables if table)
 

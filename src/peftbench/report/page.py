@@ -19,6 +19,7 @@ from peftbench.report import (
     others,
     results,
     robustness,
+    searches,
     setup,
     words,
 )
@@ -63,6 +64,7 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
         ("Score against cost", figures.trade_offs(summary, model)),
         ("How sure is the ranking?", certainty_figures.certainty_figures(summary, model)),
         ("Scores by task", figures.task_bars(summary, model)),
+        ("Score against trials", searches.search_figures(summary, model)),
         ("Learning curves", figures.learning_curves(summary, model)),
     )
     return {

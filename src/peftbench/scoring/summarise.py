@@ -20,10 +20,12 @@ from peftbench.scoring.summary import (
     Entry,
     MethodInfo,
     ReportedRun,
+    Search,
     Summary,
     TaskInfo,
     Trouble,
 )
+from peftbench.scoring.tuning import best_trial, expected_best
 from peftbench.spec import Protocol
 from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record, Status
 
@@ -94,6 +96,7 @@ def summarise(
         comparisons=tuple(compared),
         rank_tests=rank_tests(models, labels, task_infos, entries),
         aggregates=aggregates(models, labels, task_infos, entries),
+        searches=_searches(planned, records, task_infos),
         curves=tuple(
             Curve(
                 model=one.model,
@@ -229,6 +232,27 @@ def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
     """One for each tool, folder and machine."""
     distinct = {(one.tool, one.path, str(one.facts)): one for one in found}
     return tuple(distinct.values())
+
+
+def _searches(
+    planned: Sequence[Planned], records: Mapping[str, Record], infos: Sequence[TaskInfo]
+) -> tuple[Search, ...]:
+    """One for each model, method and task that was tuned: its seeds share it."""
+    higher = {info.name: info.better == "higher" for info in infos}
+    found: dict[tuple[str, str, str], Search] = {}
+    for one in planned:
+        record, task = records.get(one.cell.id), one.cell.task.name
+        if record and record.trials:
+            scores = [trial.score for trial in record.trials if trial.score is not None]
+            found[one.model, one.label, task] = Search(
+                model=one.model,
+                method=one.label,
+                task=task,
+                trials=record.trials,
+                chosen=best_trial(record.trials, higher=higher[task]).number,
+                expected_best=tuple(expected_best(scores, higher=higher[task])),
+            )
+    return tuple(found.values())
 
 
 def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:

@@ -15,6 +15,7 @@ from peftbench.store.record import (
     Reported,
     Status,
     Stored,
+    TrialResult,
     Validation,
 )
 
@@ -212,6 +213,19 @@ class Standing(Stored):
         )
 
 
+class Search(Stored):
+    """How the settings of a method on a task were chosen."""
+
+    model: str
+    method: str
+    task: str
+    trials: tuple[TrialResult, ...]
+    chosen: int
+    """Number of the trial whose settings the final runs have."""
+    expected_best: tuple[float, ...]
+    """Validation score to expect of the best of 1, 2, ... trials."""
+
+
 class Curve(Stored):
     """The validations of one run."""
 
@@ -306,6 +320,7 @@ class Summary(Stored):
     rank_tests: Mapping[str, CriticalDifference] = {}
     """By model; without those that have too few methods or tasks."""
     aggregates: tuple[Aggregate, ...] = ()
+    searches: tuple[Search, ...] = ()
     curves: tuple[Curve, ...]
     troubles: tuple[Trouble, ...]
     robustness: tuple[Robustness, ...] = ()

@@ -9,10 +9,12 @@ from peftbench.spec.benchmark import (
     MethodChoice,
     ModelChoice,
     Protocol,
+    Range,
     Sampling,
     Training,
+    Tuning,
 )
-from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask, SettledBudget
+from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask, SettledBudget, Trial
 from peftbench.spec.read import from_mapping, read_benchmark
 from peftbench.spec.suites import suite_names
 
@@ -27,9 +29,12 @@ __all__ = [
     "MethodChoice",
     "ModelChoice",
     "Protocol",
+    "Range",
     "Sampling",
     "SettledBudget",
     "Training",
+    "Trial",
+    "Tuning",
     "from_mapping",
     "read_benchmark",
     "suite_names",

@@ -117,6 +117,54 @@ class Sampling(Frozen):
     """Tokens are drawn from the likeliest ones that hold this share of the mass."""
 
 
+class Range(Frozen):
+    """Numbers from `low` to `high` that tuning may choose among."""
+
+    low: float
+    high: float
+    log: bool = True
+    """Equal ratios are equally likely, as suits a learning rate; else equal distances."""
+    whole: bool = False
+    """Whole numbers alone, as suits a rank."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range is above 0, got low {self.low:g}")
+        return self
+
+
+class Tuning(Frozen):
+    """The same number of trials for every method, chosen on the validation part."""
+
+    trials: int = Field(8, ge=1, le=1000)
+    """Settings tried for each method; the first is the method's own default."""
+
+    space: Literal["default"] | Mapping[str, Range | tuple[Any, ...]] = "default"
+    """What is tuned. default: each method's own space, which is a learning rate from a tenth
+    of its default to ten times that, and what its file declares. Else ranges or lists of
+    values by name, the same for all: `learning_rate` and settings of the methods."""
+
+    on: Literal["validation"] = "validation"
+    """Trials never see the test split."""
+
+    per: Literal["task", "method"] = "task"
+    """task: settings for each task; method: one setting for all tasks, by the mean of their
+    validation scores."""
+
+    sampler: Literal["tpe", "random"] = "tpe"
+    """Of Optuna: tree-structured Parzen estimator, or random search."""
+
+    pruner: Literal["none", "median"] = "none"
+    """median: a trial ends at a look whose best score is below the median of the earlier
+    trials' at that look, once four have got so far."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of the trials' runs and of the sampler."""
+
+
 class ModelChoice(Frozen):
     """A base model: the embedded `tiny`, a folder, or an id on the Hugging Face hub."""
 
@@ -217,6 +265,9 @@ class Benchmark(Frozen):
     training: Training = Training()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()
+    tuning: Tuning | None = None
+    """Choose settings on the validation part before the runs; null: as they are given."""
+
     protocol: Literal["strict", "peft-bench"] = "strict"
     """The rules of prompts, labels and metrics: ours, or as published in PEFT-Bench."""
 

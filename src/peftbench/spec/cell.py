@@ -55,6 +55,17 @@ class SettledBudget(Frozen):
     achieved: float
 
 
+class Trial(Frozen):
+    """Marks a run that tries settings: it is scored on the validation part alone."""
+
+    stop_below: tuple[float | None, ...] = ()
+    """For each look at the validation part, the score at which it is not worth going on."""
+
+
+#: Fields of a cell that came later, and that most cells do not have.
+_OPTIONAL = ("sampling", "trial", "tuned", "origin")
+
+
 class Cell(Frozen):
     """One fine-tuning run and its evaluation.
 
@@ -72,12 +83,17 @@ class Cell(Frozen):
     limits: Limits
     sampling: Sampling | None = None  # None: no metric of the task takes samples
     protocol: Protocol
+    trial: Trial | None = None
+    tuned: str | None = None  # digest of the search that chose the settings
     origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 of the canonical JSON, in hexadecimal. What may be absent, and is, is left
+        out: a field that comes with a new version changes no id of old."""
+        asked = self.model_dump(mode="json")
+        absent = [name for name in _OPTIONAL if asked[name] is None]
+        return digest({name: asked[name] for name in asked if name not in absent})
 
     @property
     def short_id(self) -> str:

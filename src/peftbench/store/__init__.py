@@ -27,6 +27,7 @@ from peftbench.store.record import (
     Reported,
     Score,
     Seconds,
+    TrialResult,
     Unavailable,
     Validation,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Store",
     "StoredBenchmark",
     "TestSet",
+    "TrialResult",
     "Unavailable",
     "Validation",
     "Worker",

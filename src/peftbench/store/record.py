@@ -108,6 +108,20 @@ class Reported(Stored):
     memory_peak_bytes: float | None = None
 
 
+class TrialResult(Stored):
+    """One setting that tuning tried, and what it reached on the validation part."""
+
+    number: int
+    """From 0, which is the method's default."""
+    settings: Mapping[str, Any]
+    score: float | None
+    """Best look's headline; the mean over tasks where one setting serves all. None where
+    a run failed."""
+    cells: tuple[str, ...]
+    """Ids of the runs: one, or one for each task."""
+    is_pruned: bool = False
+
+
 class Manifest(Stored):
     """Where, when and with what a record was made. Of an import, what it tells: the rest
     is "", 0 or None."""
@@ -150,6 +164,8 @@ class Record(Stored):
     """Metrics that could not be computed where the cell was run."""
     baselines: tuple[Baseline, ...] = ()
     validations: tuple[Validation, ...] = ()
+    trials: tuple[TrialResult, ...] = ()
+    """How the settings were chosen; empty where they were given."""
     steps: int = 0
     """Optimiser steps taken."""
     best_step: int | None = None

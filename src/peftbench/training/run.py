@@ -76,8 +76,10 @@ class Run:
         *,
         higher_is_better: bool = True,
         hook: Hook | None = None,
+        stop_below: Sequence[float | None] = (),
     ) -> None:
         self.model = model
+        self.stop_below = stop_below
         self.training = training = data.training
         self.examples = data.examples
         self.batches = batches = data.batches
@@ -97,11 +99,23 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done or patience has run out."""
+        """Whether all steps are done, patience has run out, or it is not worth going on."""
         patience = self.training.patience
-        return self.progress.step >= len(self.batches) or (
-            patience is not None and self.progress.looks_without_gain >= patience
+        return (
+            self.progress.step >= len(self.batches)
+            or (patience is not None and self.progress.looks_without_gain >= patience)
+            or self.is_pruned
         )
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the best score so far was, at some look, below what `stop_below` asks."""
+        best = -math.inf
+        for look, bound in zip(self.progress.looks, self.stop_below, strict=False):
+            best = max(best, self.sign * look.score)
+            if bound is not None and best < self.sign * bound:
+                return True
+        return False
 
     def step(self) -> None:
         """One optimiser step; raises `Diverged` or `OutOfMemory`."""
