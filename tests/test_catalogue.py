@@ -130,7 +130,7 @@ def test_several_plug_in_files_are_found(things: Catalogue[str], plug: Plug) -> 
 def test_a_plug_in_file_of_another_kind_is_passed_over(
     things: Catalogue[str], plug: Plug
 ) -> None:
-    plug("other.py", "ODD_THING = 1\nX = 'THING = 2'\n")
+    plug("other.py", "METHOD = 1\nODD_THING = 1\nX = 'THING = 2'\n")
     assert "other" not in things.names()
 
 
@@ -217,6 +217,37 @@ def test_a_plug_in_file_that_is_no_text_is_explained(
     path.write_bytes(b"\xff\xfe\nTHING = 1\n")
     with pytest.raises(InvalidSpec, match=r"binary\.py cannot be read as UTF-8"):
         things.names()
+
+
+def test_a_plug_in_file_that_defines_nothing_does_not_vanish(
+    things: Catalogue[str], plug: Plug
+) -> None:
+    path = plug("nothing.py", "class Thing: ...\nthing = Thing\n")
+    with pytest.raises(InvalidSpec, match=r"defines no thing.*end with `THING = \.\.\.`"):
+        things.names()
+    assert path.is_file()
+
+
+def test_the_line_of_a_broken_plug_in_is_its_own(
+    things: Catalogue[str], plug: Plug
+) -> None:
+    """Not that of the library that it called with nonsense."""
+    path = plug("far.py", "import json\n\n\nTHING = json.loads('{')\n")
+    with pytest.raises(InvalidSpec, match="JSONDecodeError") as caught:
+        things.get("far")
+    assert f"in {path}, line 4" in str(caught.value)
+
+
+def test_an_edited_plug_in_is_read_again_and_has_another_source(
+    things: Catalogue[str], plug: Plug
+) -> None:
+    path = plug("edited.py", "THING = 'old'\n")
+    assert things.get("edited") == "old"
+    before = things.source("edited")
+    path.write_text("THING = 'new'\n")
+    assert things.get("edited") == "new"
+    assert things.source("edited") != before
+    assert things.source("blue") is None
 
 
 def test_a_plug_in_file_that_is_not_there_is_named(

@@ -6,7 +6,6 @@ Its `>>>` examples are run by pytest itself (`--doctest-glob`).
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -145,23 +144,6 @@ def test_fields_and_defaults_are_those_of_the_code(
             if isinstance(default, tuple):
                 default = list(default)
             assert yaml.safe_load(said.strip("`")) == default, name
-
-
-def test_methods_and_their_defaults_are_those_of_the_code() -> None:
-    documented = rows(section("A method"), "method")
-    assert {row[0].strip("`") for row in documented} == set(methods.names())
-    for name, settings, rate in documented:
-        kind = methods.get(name.strip("`"))
-        expected = {
-            field.name: list(field.default)
-            if isinstance(field.default, tuple)
-            else field.default
-            for field in fields(kind)
-        }
-        assert yaml.safe_load(settings.strip("`")) == expected, name
-        said = float(rate.strip("`")) if rate else None
-        default = Training().learning_rate if kind.trains else None
-        assert kind.training.get("learning_rate", default) == said, name
 
 
 def test_every_metric_is_defined() -> None:

@@ -14,7 +14,8 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -34,6 +35,20 @@ Origin = str | EntryPoint | Path
 PLUGINS_VARIABLE = "PEFTBENCH_PLUGINS"
 
 
+_PACKAGE = Path(__file__).parent
+
+#: What a plug-in file may define: one of these, of whatever kind.
+_ANY_DEFINITION = re.compile(r"^(METHOD|TASK|METRIC|PERTURBATION)\s*[:=]", re.MULTILINE)
+
+
+def plug_in(files: Iterable[Path]) -> None:
+    """Make plug-in files known to this process and to those that it starts."""
+    known = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    added = [str(file.resolve()) for file in files]
+    parts = dict.fromkeys([*filter(None, known), *added])
+    os.environ[PLUGINS_VARIABLE] = os.pathsep.join(parts)
+
+
 @dataclass(frozen=True)
 class Catalogue(Generic[T]):
     """All objects of one kind, by name.
@@ -50,6 +65,10 @@ class Catalogue(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return tuple(sorted(self._origins()))
+
+    def own_names(self) -> tuple[str, ...]:
+        """The names of what comes with the package, sorted."""
+        return tuple(sorted(name for name, _ in self._modules))
 
     def get(self, name: str) -> T:
         """The object called `name`; raises `UnknownName` with a suggestion."""
@@ -78,15 +97,18 @@ class Catalogue(Generic[T]):
         """The name as the catalogue writes it."""
         return name.replace("-", self.separator).replace("_", self.separator)
 
-    def source_sha256(self, name: str) -> str | None:
-        """Digest of a plug-in file's text; None for what is installed and has a version.
+    def source(self, name: str) -> str | None:
+        """Where what comes from outside is from; None for what comes with this package.
 
-        It is part of a cell's identity: an edited plug-in is another method or task.
+        A file's digest, or of another package its name, its version and the digest of the
+        module. It is part of a cell's identity: an edited plug-in is another method or task.
         """
         origin = self._origins().get(self.canonical(name))
-        if not isinstance(origin, Path):
-            return None
-        return hashlib.sha256(origin.read_bytes()).hexdigest()
+        if isinstance(origin, Path):
+            return f"sha256:{_sha256(origin)}"
+        if isinstance(origin, EntryPoint):
+            return _distribution(self, origin)
+        return None
 
     def _origins(self) -> dict[str, Origin]:
         """Where each name is defined. Two things of one name are refused: they would have
@@ -129,6 +151,11 @@ class Catalogue(Generic[T]):
                 ) from error
             if definition.search(text):
                 yield self.canonical(path.stem), path
+            elif not _ANY_DEFINITION.search(text):
+                raise InvalidSpec(
+                    f"The plug-in file {path} defines no {self.kind}, nor anything else: it "
+                    f"must end with `{self.attribute} = ...`, at the beginning of a line."
+                )
 
 
 def _shown(origin: Origin) -> str:
@@ -143,7 +170,7 @@ def _load_entry_point(catalogue: Catalogue[Any], point: EntryPoint) -> ModuleTyp
     except (Exception, SystemExit) as error:
         raise InvalidSpec(
             f"The {catalogue.kind} {point.name!r} of another package ({point.value}) does "
-            f"not load: {type(error).__name__}: {error}. Reinstall or remove that package."
+            f"not load: {explained(error)}. Reinstall or remove that package."
         ) from error
     if isinstance(loaded, ModuleType):
         return loaded
@@ -152,20 +179,57 @@ def _load_entry_point(catalogue: Catalogue[Any], point: EntryPoint) -> ModuleTyp
     return module
 
 
+def _distribution(catalogue: Catalogue[Any], point: EntryPoint) -> str:
+    """Name and version of the package behind an entry point, and its module's digest."""
+    module = point.module
+    try:
+        spec = importlib.util.find_spec(module)
+    except (Exception, SystemExit) as error:
+        raise InvalidSpec(
+            f"The {catalogue.kind} {point.name!r} of another package ({point.value}) is not "
+            f"found: {explained(error)}. Reinstall or remove that package."
+        ) from error
+    file = Path(spec.origin) if spec and spec.origin else None
+    digest = f" sha256:{_sha256(file)}" if file and file.is_file() else ""
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else module
+    return f"{package}{digest}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _import_file(path: Path) -> ModuleType:
-    name = f"peftbench_plugin_{path.stem}"
-    if name in sys.modules and sys.modules[name].__file__ == str(path):
-        return sys.modules[name]
+    """The module of a plug-in file, run once as long as its text is the same."""
+    name, digest = f"peftbench_plugin_{path.stem}", _sha256(path)
+    known = sys.modules.get(name)
+    if known is not None and vars(known).get("_peftbench_read") == (path, digest):
+        return known
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InvalidSpec(f"{str(path)!r} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    vars(module)["_peftbench_read"] = path, digest
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise InvalidSpec(
-            f"The plug-in file {path} does not load: {type(error).__name__}: {error}."
+            f"The plug-in file {path} does not load: {explained(error, path)}."
         ) from error
     return module
+
+
+def explained(error: BaseException, path: Path | None = None) -> str:
+    """An error of somebody's code in one line, with the file and line where it arose: the
+    innermost in `path` if that is given."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # says its file and line itself
+        return f"{said} in {error.filename}, line {error.lineno}" if error.lineno else said
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if path and Path(frame.filename) == path]
+    if not inside and path is None:
+        inside = [f for f in frames if not f.filename.startswith(("<", str(_PACKAGE)))]
+    where = inside[-1] if inside else None
+    return f"{said} in {where.filename}, line {where.lineno}" if where else said

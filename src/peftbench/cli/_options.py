@@ -36,6 +36,27 @@ StoreOption = Annotated[Path | None, typer.Option("--store", help="Folder of the
 Protocol = Annotated[
     SpecProtocol, typer.Option(help="Rules of prompts, labels and metrics.")
 ]
+
+
+def _plug_in(files: list[Path] | None) -> list[Path] | None:
+    """Make plug-in files known to this process and to its workers."""
+    if files:
+        from peftbench.catalogue import plug_in
+
+        plug_in(files)
+    return files
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=_plug_in,
+        is_eager=True,
+        help="A Python file with a method, task or metric of yours; may be given again.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

@@ -46,7 +46,12 @@ def plain_table(console: Console, titles: list[str], rows: list[list[str]]) -> N
     drawn = RichTable(box=None, header_style="bold", pad_edge=False)
     for i, title in enumerate(titles):
         numeric = bool(rows) and all(row[i][:1].isdigit() or row[i] == "–" for row in rows)
-        drawn.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(
+            title,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or i == 0,
+        )
     for row in rows:
         drawn.add_row(*(Text(text) for text in row))
     console.print(drawn)

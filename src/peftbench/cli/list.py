@@ -23,9 +23,14 @@ class Kind(StrEnum):
     publications = "publications"
 
 
+#: Columns of a table that is not read on a terminal.
+_UNFOLDED = 400
+
+
 @app.command("list")
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    _plugins: options.Plugins = None,
     as_json: options.Json = False,
 ) -> None:
     """List models, tasks, methods, metrics, suites or publications."""
@@ -38,19 +43,18 @@ def list_(
     from peftbench.cli._print import plain_table
 
     titles = list(rows[0]) if rows else ["name"]
-    plain_table(
-        Console(), titles, [[_text(row[title]) for title in titles] for row in rows]
-    )
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNFOLDED  # whoever searches the lines wants them whole
+    plain_table(console, titles, [[_text(row[title]) for title in titles] for row in rows])
 
 
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
     return ", ".join(value) if isinstance(value, list) else str(value)
-
-
-def _plain(value: object) -> str:
-    return "+".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _models() -> list[dict[str, object]]:
@@ -87,22 +91,43 @@ def _tasks() -> list[dict[str, object]]:
 
 def _methods() -> list[dict[str, object]]:
     from peftbench import methods
+    from peftbench.errors import PeftbenchError
+    from peftbench.methods._card import REFERENCES, card
 
     rows: list[dict[str, object]] = []
+    [reference, *_] = REFERENCES
     for name in methods.names():
-        method = methods.get(name)
-        settings = [f"{key} {_plain(v)}" for key, v in method().parameters().items()]
-        rows.append(
-            {
-                "name": name,
-                "family": method.family,
-                "settings": settings,
-                "identity at start": method.identity_at_start,
-                "mergeable": method.mergeable,
-                "paper": method.paper,
-            }
+        try:
+            found = card(name)
+        except PeftbenchError as error:  # a broken plug-in is shown, and hides no other
+            rows.append({"name": name, **dict.fromkeys(_METHOD_FACTS, "–")})
+            rows[-1]["paper"] = str(error)
+            continue
+        count = found.trainable[reference]
+        facts = (
+            found.family,
+            found.placement,
+            found.identity_at_start,
+            found.mergeable,
+            found.needs_backward_through_base,
+            found.budget_knob or "–",
+            "–" if count is None else count,
+            found.paper,
         )
+        rows.append({"name": name, **dict(zip(_METHOD_FACTS, facts, strict=True))})
     return rows
+
+
+_METHOD_FACTS = (
+    "family",
+    "placement",
+    "identity",
+    "merges",
+    "backward",
+    "knob",
+    "Llama-3-8B",
+    "paper",
+)
 
 
 def _metrics() -> list[dict[str, object]]:

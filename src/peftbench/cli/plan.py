@@ -31,6 +31,7 @@ def plan(
     set_: options.Overrides = None,
     store: options.StoreOption = None,
     data_dir: options.DataDir = None,
+    _plugins: options.Plugins = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that the time is told for.")
     ] = None,

@@ -31,6 +31,7 @@ def run(
     set_: options.Overrides = None,
     store: options.StoreOption = None,
     data_dir: options.DataDir = None,
+    _plugins: options.Plugins = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: one per core, or GPU.")
     ] = None,

@@ -39,7 +39,7 @@ def perturbed_sets(
                     name=name,
                     version=perturbations.get(name).version,
                     data=source.identity,
-                    source=perturbations.CATALOGUE.source_sha256(name),
+                    source=perturbations.CATALOGUE.source(name),
                 )
             )
         if sets:

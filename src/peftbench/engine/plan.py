@@ -65,7 +65,7 @@ def cell_method(choice: MethodChoice, method: Method) -> CellMethod:
     return CellMethod(
         name=methods.CATALOGUE.canonical(choice.name),
         parameters=_plain(method),
-        source=methods.CATALOGUE.source_sha256(choice.name),
+        source=methods.CATALOGUE.source(choice.name),
     )
 
 
@@ -188,7 +188,7 @@ def _cell(
             name=task,
             version=tasks.get(task, benchmark.protocol).version,
             data=data,
-            source=tasks.CATALOGUE.source_sha256(task),
+            source=tasks.CATALOGUE.source(task),
         ),
         seed=seed if method.trains else None,
         training=Training(**training.model_dump()) if method.trains else None,

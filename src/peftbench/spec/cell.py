@@ -32,7 +32,7 @@ class CellMethod(Frozen):
 
     name: str
     parameters: Mapping[str, Any]
-    source: str | None = None  # digest of a plug-in's file; None: comes with a package
+    source: str | None = None  # of a plug-in, see `Catalogue.source`; None: ours
 
 
 class CellTask(Frozen):

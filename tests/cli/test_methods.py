@@ -1,0 +1,128 @@
+"""What the command line tells of methods, and how it takes those from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftbench import methods
+
+
+def peftbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "peftbench", *arguments], capture_output=True, text=True
+    )
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from peftbench.methods.lora import Lora
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Lora):
+    \"\"\"LoRA, renamed (Nobody, 2026). Computes what LoRA computes.\"\"\"
+    rank: int = 3
+    placement: ClassVar = "where I like"
+
+METHOD = Mine
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+def test_list_methods_is_a_table_of_facts() -> None:
+    rows = json.loads(peftbench("list", "methods", "--json").stdout)
+    by_name = {row["name"]: row for row in rows}
+    assert set(by_name) >= set(methods.CATALOGUE.own_names())
+    assert by_name["lora"] == {
+        "name": "lora",
+        "family": "reparameterised",
+        "placement": "linear layers of the blocks",
+        "identity": True,
+        "merges": True,
+        "backward": True,
+        "knob": "rank",
+        "Llama-3-8B": 20_971_520,
+        "paper": "Hu et al., 2021, arXiv:2106.09685",
+    }
+    assert by_name["base"]["knob"] == "–"
+    [line] = [
+        line
+        for line in peftbench("list", "methods").stdout.splitlines()
+        if line.startswith("lora ")
+    ]
+    assert "20,971,520" in line
+    assert line.rstrip().endswith("arXiv:2106.09685")
+
+
+def test_listing_and_showing_methods_import_nothing_heavy() -> None:
+    for arguments in (["list", "methods"], ["show-method", "lora"]):
+        code = (
+            f"import sys; sys.argv = ['peftbench', *{arguments!r}]\n"
+            "from peftbench.cli import main\n"
+            "try: main()\nexcept SystemExit: pass\n"
+            "heavy = {'torch', 'transformers', 'peft', 'datasets'}\n"
+            "print(heavy & set(sys.modules), file=sys.stderr)"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert said.stderr == "set()\n"
+
+
+def test_show_method_prints_the_card() -> None:
+    said = peftbench("show-method", "ia3").stdout
+    for part in (
+        "ia3 (adapter)",
+        "l * (W x + b)",
+        "Liu et al., 2022, arXiv:2205.05638",
+        "learning_rate 0.003",
+        "none: one size only",
+        "524,288 parameters",
+        "not on gpt2",
+    ):
+        assert part in said, part
+    raw: dict[str, Any] = json.loads(peftbench("show-method", "ia3", "--json").stdout)
+    assert raw["trainable"]["Llama-3-8B"] == 524_288
+    wrong = peftbench("show-method", "ai3")
+    assert wrong.returncode == 2
+    assert "Did you mean 'ia3'" in wrong.stderr
+
+
+def test_plug_in_is_listed_shown_and_planned(plugin: Path) -> None:
+    option = ("--plugin", str(plugin))
+    rows = json.loads(peftbench("list", "methods", *option, "--json").stdout)
+    assert "where I like" in [row["placement"] for row in rows if row["name"] == "mine"]
+    assert "LoRA, renamed" in peftbench("show-method", "mine", *option).stdout
+    planned = peftbench(
+        "plan", "--model", "tiny", "--methods", "mine", "--tasks", "generated_sums",
+        "--seeds", "1", *option, "--json",
+    )  # fmt: skip
+    [cell] = json.loads(planned.stdout)["cells"]
+    assert cell["parameters"]["rank"] == 3
+
+
+def test_broken_plug_in_is_listed_with_its_line_and_hides_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("# a comment\nimport json\nMETHOD = json.nonsense\n")
+    said = peftbench("list", "methods", "--plugin", str(file))
+    assert said.returncode == 0
+    [line] = [ln for ln in said.stdout.splitlines() if ln.startswith("broken ")]
+    assert f"{file}, line 3" in line
+    assert "AttributeError" in line
+    assert "prefix-tuning" in said.stdout
+    shown = peftbench("show-method", "broken", "--plugin", str(file))
+    assert shown.returncode == 2
+    assert f"{file}, line 3" in shown.stderr
+    missing = peftbench("list", "methods", "--plugin", str(tmp_path / "none.py"))
+    assert missing.returncode == 2
+    assert "none.py" in missing.stderr
