@@ -13,7 +13,6 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from peftbench import methods
 from peftbench.engine.plan import build_method
 from peftbench.spec import (
     Budget,
