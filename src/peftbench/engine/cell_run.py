@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from peftbench.engine import manifest as facts
-from peftbench.engine.clock import PhaseClock
+from peftbench.engine.clock import PhaseClock, TimedKeeper
 from peftbench.engine.plan import rebuild_method
 from peftbench.engine.reading import encoder_of, longest_input
 from peftbench.engine.scored import Scored, predict, renamed, sample
@@ -36,6 +36,7 @@ from peftbench.store import (
 )
 from peftbench.tasks import Example
 from peftbench.tasks._data import TaskData
+from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.data import TrainingData
 from peftbench.training.fit import Fitted, fitted
 from peftbench.training.logits import all_logits
@@ -83,19 +84,22 @@ class CellRun:
         """Train and score; returns the record, with its files in `staging`."""
         fit, data = self._training_data()
         seed_everything(self.cell.seed or 0)
-        adapted = (
-            self.method.attach_for(self.base.model, data.occasion)
-            if data
-            else self.method.attach(self.base.model)
-        )
+        with self.clock.phase("attach"):
+            adapted = (
+                self.method.attach_for(self.base.model, data.occasion)
+                if data
+                else self.method.attach(self.base.model)
+            )
         try:
-            self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
+            with self.clock.phase("check"):
+                self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
             count = sum(p.numel() for p in trainable(adapted).values())
             run = self._train(adapted, data) if data else None
             if self.cell.trial:
                 return self._record(run, fit, count)
             with self.clock.phase("save"):
                 self.method.save(adapted, self.staging / "adapter")
+            with self.clock.phase("check"):
                 trained = self._probe(adapted)
         finally:
             self.base.model = self.method.detach(adapted)
@@ -150,10 +154,13 @@ class CellRun:
         member = Member(
             run,
             validate=lambda: self._validate(adapted, validation),
-            checkpoints=self.checkpoints,
+            checkpoints=TimedKeeper(self.checkpoints, self.clock),
             on_step=self.on_step,
         )
-        with self.clock.phase("train"):
+        with (
+            self.clock.phase("train"),
+            gradient_checkpointing(adapted, enabled=data.training.gradient_checkpointing),
+        ):
             train_group([member], checkpoint_seconds=self.checkpoint_seconds)
         self.resumed = run.progress.resumed
         if member.failure:
@@ -192,11 +199,13 @@ class CellRun:
     ) -> Record:
         """Load what was saved, make sure that it is what was trained, and score that."""
         test = self.data.examples["test"]
-        before = self._probe(self.base.model)
+        with self.clock.phase("check"):
+            before = self._probe(self.base.model)
         with self.clock.phase("load"):
             loaded = self.method.load(self.base.model, self.staging / "adapter")
         try:
-            self._check(self._probe(loaded), trained, before, run)
+            with self.clock.phase("check"):
+                self._check(self._probe(loaded), trained, before, run)
             with self.clock.phase("evaluate"):
                 scored = self._predict(loaded, test, self.execution)
                 further = {
@@ -260,7 +269,7 @@ class CellRun:
                 "validation examples": len(self.data.examples["validation"]) if run else 0,
                 **self.data.left_out,
             },
-            seconds={name: round(value, 4) for name, value in self.clock.seconds.items()},
+            seconds=self.clock.read(),
         )
 
     def _test_counts(self, cut: int) -> dict[str, int]:

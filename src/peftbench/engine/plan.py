@@ -176,6 +176,11 @@ def _cell(
     training = choice.training.over(method.training, said)
     if training.steps is not None:  # `epochs` then decides nothing
         training = training.model_copy(update={"epochs": Training().epochs})
+    if training.gradient_checkpointing and not method.recomputes:
+        raise InvalidSpec(
+            f"methods: {choice.label}: {choice.name} does not go together with gradient "
+            "checkpointing; give this method `training: {gradient_checkpointing: false}`."
+        )
     return Cell(
         model=CellModel(
             name=model.name,

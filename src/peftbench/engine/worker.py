@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from peftbench.engine.cell_run import CellRun, FurtherEvaluation
+    from peftbench.engine.clock import PhaseClock
     from peftbench.engine.robustness import PerturbedSets
     from peftbench.evaluation.metrics import Answers
     from peftbench.models._load import BaseModel
@@ -76,6 +77,9 @@ class Bench:
 
     def compute(self, cell: Cell, lease: Lease) -> None:
         """One cell, from claim to commit. Whatever goes wrong with it is its result."""
+        from peftbench.engine.clock import PhaseClock
+
+        clock = PhaseClock()
         self._tell("started", cell)
         run: CellRun | None = None
         try:
@@ -90,7 +94,7 @@ class Bench:
                         "for its memory. Try a smaller batch, then --retry lost.",
                     )
                 else:
-                    run = self._prepare(cell, lease, staging)
+                    run = self._prepare(cell, lease, staging, clock)
                     record = run.compute()
         except KeyboardInterrupt:
             self.store.release(lease)
@@ -111,8 +115,12 @@ class Bench:
             record = self._failure(
                 cell, run, "failed", f"{type(error).__name__}: {error}\n{where}"
             )
-        if run is not None and (self.base is None or not self.base.is_intact()):
-            self.base_key = None  # load it again rather than trust it
+        with clock.phase("check"):
+            if run is not None and (self.base is None or not self.base.is_intact()):
+                self.base_key = None  # load it again rather than trust it
+        # All but the commit: a record cannot tell how long it took to write it.
+        times = {"seconds": clock.read(), "wall_seconds": clock.wall_seconds}
+        record = record.model_copy(update=times)
         try:
             if record.status == "finished" and run is not None:
                 self.store.commit(lease, record, staging, run.evaluated)
@@ -122,13 +130,14 @@ class Bench:
             log.warning("%s", error)
         self._tell(record.status, cell, record)
 
-    def _prepare(self, cell: Cell, lease: Lease, staging: Path) -> CellRun:
-        from peftbench.engine.cell_run import CellRun
-        from peftbench.engine.clock import PhaseClock
-        from peftbench.models._load import load
-        from peftbench.tasks._data import load_task_data
+    def _prepare(
+        self, cell: Cell, lease: Lease, staging: Path, clock: PhaseClock
+    ) -> CellRun:
+        with clock.phase("start"):  # the first cell of a process waits for torch
+            from peftbench.engine.cell_run import CellRun
+            from peftbench.models._load import load
+            from peftbench.tasks._data import load_task_data
 
-        clock = PhaseClock()
         key = (cell.model.identity, cell.model.dtype)
         if self.base is None or self.base_key != key:
             self.base = None  # free it first: two may not fit

@@ -46,6 +46,8 @@ class Method(ABC):
     trains: ClassVar[bool] = True  # False: nothing is trained
     #: Its gradients come through the base's layers, whose activations must then be kept.
     needs_backward_through_base: ClassVar[bool] = True
+    #: Its blocks can be computed again on the way back (`training.gradient_checkpointing`).
+    recomputes: ClassVar[bool] = True
     #: Model types that it cannot adapt, each with the reason.
     unsupported: ClassVar[Mapping[str, str]] = {}
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's

@@ -43,6 +43,7 @@ class PrefixTuning(PeftMethod):
     )
     identity_at_start: ClassVar[bool] = False  # the prefix is attended to
     mergeable: ClassVar[bool] = False
+    recomputes: ClassVar[bool] = False  # its prefix lives in the cache
     budget_knob: ClassVar[str | None] = "projection_size"
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
 

@@ -59,6 +59,10 @@ class Training(Frozen):
     """Examples in one forward pass; gradients add up to the same. null: the whole batch,
     halved as often as memory demands."""
 
+    gradient_checkpointing: bool = False
+    """Compute every block again on the way back in place of keeping what it computed:
+    the same gradients, less memory, one forward pass more."""
+
     learning_rate: float = Field(2e-4, gt=0, le=10)
     """Peak learning rate of AdamW."""
 

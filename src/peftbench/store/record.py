@@ -179,6 +179,8 @@ class Record(Stored):
     """Examples used and left out: "train examples", "prompts cut", ..."""
     seconds: Mapping[str, float] = {}
     """Wall time by phase. An account of the run, not a measure of the method's cost."""
+    wall_seconds: float | None = None
+    """From the claim of the cell to its record; what the phases add up to."""
     provenance: Provenance | None = None
     """None for a run of ours, of which `manifest` says all."""
     reported: Reported | None = None
