@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,6 +182,15 @@ def stored_benchmark(store: Store, name: str | None = None) -> StoredBenchmark:
     return found[-1]
 
 
+def _know_task_files(stored: StoredBenchmark) -> None:
+    """Let tasks that were given by the path of a YAML file be described, if it is there."""
+    from peftbench import tasks
+
+    for name in stored.spec.get("tasks", ()):
+        with suppress(InvalidSpec):
+            tasks.use(name)
+
+
 def results(
     store: Store, name: str | None = None, *, methods: Collection[str] | None = None
 ) -> Results:
@@ -190,6 +199,7 @@ def results(
     `methods` are labels: only these are compared, as if there were no others.
     """
     chosen = stored_benchmark(store, name)
+    _know_task_files(chosen)
     cells = [p for p in chosen.cells if methods is None or p.label in methods]
     records = store.records(planned.cell.id for planned in cells)
     newest = store.rescorings.newest(records)

@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 #: What defines a name: a module of the package, another package, or a plug-in file.
 Origin = str | EntryPoint | Path
+
+#: Endings of plug-in files that are data and not programs.
+YAML_SUFFIXES = (".yaml", ".yml")
 
 #: Files from outside, separated as in PATH. The environment reaches worker processes too.
 PLUGINS_VARIABLE = "PEFTBENCH_PLUGINS"
@@ -61,6 +64,8 @@ class Catalogue(Generic[T]):
     package: str
     attribute: str
     separator: str = "_"
+    #: Makes the object of a plug-in file in YAML; None: this kind has none such.
+    from_yaml: Callable[[Path], T] | None = None
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
@@ -87,11 +92,24 @@ class Catalogue(Generic[T]):
         origin = self._origins().get(self.canonical(name))
         if origin is None:
             raise UnknownName(self.kind, name, self.names())
+        if isinstance(origin, Path) and origin.suffix in YAML_SUFFIXES:
+            return self._as_module(origin)
         if isinstance(origin, Path):
             return _import_file(origin)
         if isinstance(origin, EntryPoint):
             return _load_entry_point(self, origin)
         return importlib.import_module(origin)
+
+    def _as_module(self, path: Path) -> ModuleType:
+        """A YAML file in the shape of a module."""
+        assert self.from_yaml is not None, "only those that can be read are listed"
+        found = self.from_yaml(path)
+        module = ModuleType(
+            f"{self.package}.<{path.name}>", getattr(found, "description", "")
+        )
+        module.__file__ = str(path)
+        setattr(module, self.attribute, found)
+        return module
 
     def canonical(self, name: str) -> str:
         """The name as the catalogue writes it."""
@@ -141,6 +159,8 @@ class Catalogue(Generic[T]):
         definition = re.compile(rf"^{self.attribute}\s*[:=]", re.MULTILINE)
         for entry in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
             path = Path(entry)
+            if path.suffix in YAML_SUFFIXES and self.from_yaml is None:
+                continue
             if not path.is_file():
                 raise InvalidSpec(f"No plug-in file {str(path)!r}: is the path right?")
             try:
@@ -149,7 +169,7 @@ class Catalogue(Generic[T]):
                 raise InvalidSpec(
                     f"The plug-in file {path} cannot be read as UTF-8 text: {error}."
                 ) from error
-            if definition.search(text):
+            if path.suffix in YAML_SUFFIXES or definition.search(text):
                 yield self.canonical(path.stem), path
             elif not _ANY_DEFINITION.search(text):
                 raise InvalidSpec(

@@ -17,7 +17,8 @@ import pytest
 
 from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, markdown, numbers, render
-from peftbench.scoring.summary import Summary
+from peftbench.scoring.intervals import mean_interval
+from peftbench.scoring.summary import Robustness, Summary
 from report.builder import HOSTILE, REASON, build
 
 
@@ -262,3 +263,43 @@ def test_importing_the_report_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_leaks_are_shown_where_there_are_any(usual: Summary) -> None:
+    leaks = {"prompts in both train/test": 3, "groups in both train/validation": 1200}
+    leaky = usual.tasks[1].model_copy(update={"leaks": leaks})
+    changed = usual.model_copy(update={"tasks": (usual.tasks[0], leaky, usual.tasks[2])})
+    for format_ in ("md", "html"):
+        text = render(changed, format_)
+        assert (
+            "3 prompts in both train/test and 1,200 groups in both train/validation" in text
+        )
+        assert "stand in the test split and in training or validation too" in text
+        assert "in both train/test" not in render(usual, format_)
+
+
+def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
+    row = Robustness(
+        model="tiny", method="lora", task="sst2", test_set="advglue", metric="accuracy",
+        examples=148, constant=0.51, clean_constant=0.5,
+        by_seed={"clean": {"1": 0.9}, "perturbed": {"1": 0.61}, "drop": {"1": 0.29},
+                 "retention": {"1": 0.25}},
+        clean=mean_interval([0.9]), perturbed=mean_interval([0.61]),
+        drop=mean_interval([0.29]), retention=mean_interval([0.25]), complete=False,
+    )  # fmt: skip
+    undefined = row.model_copy(
+        update={"method": "ia3", "retention": None, "reason": "clean not above constant"}
+    )
+    changed = usual.model_copy(update={"robustness": (row, undefined)})
+    for format_ in ("md", "html", "latex"):
+        text = render(changed, format_)
+        assert "advglue" in text
+        for number in ("90.0", "61.0", "29.0", "25.0", "clean not above constant"):
+            assert number in text, (format_, number)
+        assert "1 of 2 seeds" in text
+        assert "Perturbed" not in render(usual, format_)
+    rows = render(changed, "csv").splitlines()
+    assert any(
+        "advglue:accuracy" in line and line.endswith(",0.61,finished,") for line in rows
+    )
+    assert any("advglue:retention" in line for line in rows)

@@ -12,9 +12,13 @@ from peftbench.tasks._data import TaskData, data_identity, load_task_data
 
 NONE_SHARED = {"train/validation": 0, "train/test": 0, "validation/test": 0}
 #: Groups that stand in two splits of the pack, which was cut by narrower ones: pairs in RTE
-#: and WiC, contexts in HellaSwag, twins in WinoGrande, questions with their choices in MMLU.
+#: and WiC, contexts in HellaSwag, twins in WinoGrande, questions with their choices in
+#: MMLU; and rows that differ in nothing but punctuation.
 KNOWN_SHARED_GROUPS = {
-    "rte": {"train/validation": 18, "train/test": 22, "validation/test": 3},
+    "rte": {"train/validation": 19, "train/test": 23, "validation/test": 3},
+    "sst2": NONE_SHARED | {"train/validation": 4},
+    "mrpc": NONE_SHARED | {"train/test": 1},
+    "math_qa": NONE_SHARED | {"train/validation": 1},
     "wic": NONE_SHARED | {"train/validation": 1},
     "hellaswag": NONE_SHARED | {"train/validation": 17},
     "winogrande": {"train/validation": 23, "train/test": 87, "validation/test": 17},

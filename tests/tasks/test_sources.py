@@ -21,7 +21,7 @@ from peftbench.errors import DataError, UnknownName
 from peftbench.tasks import SPLITS, Example, Row, Split, Task
 from peftbench.tasks._data import (
     TaskData,
-    _cut_validation,
+    cut_validation,
     data_identity,
     load_task_data,
     task_data,
@@ -176,7 +176,7 @@ class TestValidationCut:
     def test_cut_parts_whole_groups_and_keeps_every_row(self, groups: list[str]) -> None:
         every = [example(group, index) for index, group in enumerate(groups)]
         assume(min(Counter(groups).values()) <= len(groups) // 10)
-        train, validation = _cut_validation("t", every)
+        train, validation = cut_validation("t", every)
         assert not {row.group for row in train} & {row.group for row in validation}
         assert sorted([*train, *validation], key=lambda row: int(row.prompt)) == every
         assert 0 < len(validation) <= len(every) // 10
@@ -184,13 +184,13 @@ class TestValidationCut:
     def test_cut_is_a_tenth_and_at_most_512_rows(self) -> None:
         for count, expected in ((100, 10), (4000, 400), (10_000, 512)):
             every = [example(None, index) for index in range(count)]
-            _, validation = _cut_validation("t", every)
+            _, validation = cut_validation("t", every)
             assert len(validation) == expected
 
     def test_cut_differs_between_tasks_and_not_between_calls(self) -> None:
         every = [example(None, index) for index in range(500)]
-        assert _cut_validation("a", every) == _cut_validation("a", every)
-        assert _cut_validation("a", every) != _cut_validation("b", every)
+        assert cut_validation("a", every) == cut_validation("a", every)
+        assert cut_validation("a", every) != cut_validation("b", every)
 
     def test_case_and_blanks_do_not_part_a_group(self) -> None:
         names = [f"{letter} passage" for letter in "abcdefghijklmnopqrstuvwxyz"]
@@ -198,14 +198,14 @@ class TestValidationCut:
             example(name, index)
             for index, name in enumerate([*names, *[f"{n.upper()} " for n in names]])
         ]
-        train, validation = _cut_validation("t", every)
+        train, validation = cut_validation("t", every)
         held = {str(row.group).strip().lower() for row in validation}
         assert not held & {str(row.group).strip().lower() for row in train}
 
     @pytest.mark.parametrize("count", [1, 30])
     def test_one_group_cannot_be_cut(self, count: int) -> None:
         with pytest.raises(DataError, match="No validation split can be cut"):
-            _cut_validation("t", [example("same", index) for index in range(count)])
+            cut_validation("t", [example("same", index) for index in range(count)])
 
 
 class TestBadFolders:

@@ -30,6 +30,7 @@ def show_task(
     from peftbench.spec import ModelChoice
     from peftbench.tasks._data import load_task_data
 
+    task = tasks.use(task)
     found = tasks.get(task, protocol)
     source = resolve(ModelChoice(name=model))
     limits: dict[Any, int | None] = {}
@@ -47,7 +48,7 @@ def show_task(
     console.print(
         f"metrics: {', '.join(found.metrics)}; protocol {protocol}, version {found.version}"
     )
-    encoder = _encoder(source)
+    encoder = encoder_of(source)
     example = data.examples["train"][0]
     console.print("\nprompt", style="bold")
     console.print(encoder.render(example.prompt))
@@ -74,7 +75,8 @@ def show_task(
             console.print(f"{number} prompts stand in both {pair}")
 
 
-def _encoder(source: Any) -> Any:
+def encoder_of(source: Any) -> Any:
+    """The encoder of a model that is not loaded: its tokenizer is enough."""
     from transformers import AutoTokenizer
 
     from peftbench.training.encode import Encoder

@@ -276,10 +276,7 @@ class CellRun:
         return {
             "test examples": len(self.data.examples["test"]),
             "test prompts cut at their start": cut,
-            **{
-                f"prompts in both {pair}": n
-                for pair, n in self.data.duplicate_prompts.items()
-            },
+            **self.data.leaks,
         }
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ def perturbed_sets(
         )
     found: dict[str, tuple[TestSet, ...]] = {}
     without_rows: list[str] = []
-    for task in benchmark.tasks:
+    for task in map(tasks.use, benchmark.tasks):
         sets = []
         for name in perturbations.of_task(tasks.CATALOGUE.canonical(task)):
             source = find_perturbed_source(name, task, data_dir)

@@ -81,12 +81,13 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     tasks and methods take turns seed by seed, so that early results cover the grid.
     """
     built = [(choice, build_method(choice)) for choice in benchmark.methods]
-    for task in benchmark.tasks:
+    names = [tasks.use(task) for task in benchmark.tasks]
+    for task in names:
         for metric in tasks.get(task, benchmark.protocol).metrics:
             metrics.get(metric)
     data = {
         task: data_identity(task, data_dir=data_dir, protocol=benchmark.protocol)
-        for task in benchmark.tasks
+        for task in names
     }
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
     for model, source in sources:
@@ -101,7 +102,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         for model, source in sources
         for sized in [[_sized(choice, method, source) for choice, method in built]]
         for seed in benchmark.seeds
-        for task in benchmark.tasks
+        for task in names
         for choice, method, settled in sized
         if method.trains or seed == benchmark.seeds[0]
     ]

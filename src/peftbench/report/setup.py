@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from peftbench.report import numbers
-from peftbench.report.table import Cell, Column, Row, Table, counted, empty
-from peftbench.scoring.summary import MethodInfo, Summary
+from peftbench.report.table import Cell, Column, Row, Table, counted, empty, listed
+from peftbench.scoring.summary import MethodInfo, Summary, TaskInfo
 from peftbench.spec import SettledBudget
 from peftbench.store.record import Manifest
 
@@ -81,7 +81,14 @@ def task_table(summary: Summary) -> Table:
             )
             for task in summary.tasks
         ),
+        notes=tuple(_leaks(task) for task in summary.tasks if task.leaks),
     )
+
+
+def _leaks(task: TaskInfo) -> str:
+    """What of a task stands in two splits, in words."""
+    found = listed(f"{number:,} {what}" for what, number in task.leaks.items())
+    return f"{task.name}: {found}."
 
 
 def machine_facts(manifest: Manifest) -> tuple[tuple[str, str], ...]:

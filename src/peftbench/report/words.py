@@ -77,6 +77,16 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             "(--unsafe-run-code): they could have changed anything on that machine, these "
             "results included."
         )
+    leaky = [
+        task.name
+        for task in summary.tasks
+        if any("prompts" in what and "/test" in what for what in task.leaks)
+    ]
+    if leaky:
+        sentences.append(
+            f"Prompts of {listed(leaky)} stand in the test split and in training or "
+            "validation too, word for word or nearly: see the notes under Tasks."
+        )
     if any(manifest.git_dirty for manifest in summary.manifests):
         sentences.append(
             "Some runs were made with uncommitted changes in peftbench's own code."

@@ -277,6 +277,7 @@ def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) 
         better=known.better if known else "higher",
         test_examples=headline.examples if headline else None,
         baselines=done.baselines if done else (),
+        leaks=_leaks(done.counts) if done else {},
     )
 
 
@@ -309,6 +310,10 @@ def _has_no_score(record: Record | None) -> bool:
         or record.status != "finished"
         or any(missing.is_headline for missing in record.unavailable)
     )
+
+
+def _leaks(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if " in both " in name and n}
 
 
 def _trouble(one: Planned, record: Record | None) -> Trouble:

@@ -137,6 +137,8 @@ class TaskInfo(Stored):
     test_examples: int | None
     baselines: tuple[Baseline, ...] = ()
     """The majority class or best constant, on the headline metric."""
+    leaks: Mapping[str, int] = {}
+    """Prompts and groups that stand in two splits, as its runs counted them; no zeros."""
 
 
 class MethodInfo(Stored):

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from peftbench.errors import InvalidSpec, UnknownName
 from peftbench.spec.benchmark import Benchmark
 from peftbench.spec.suites import suite_names, suite_text
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -39,17 +41,11 @@ def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark
     Raises `InvalidSpec` with the path of every field that is wrong.
     """
     text, origin = _text(spec)
-    try:
-        raw = _parse(text)
-    except yaml.YAMLError as error:
-        raise InvalidSpec(f"{origin} is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise InvalidSpec(
-            f"{origin} must hold a mapping with the fields {_known(Benchmark)}; found "
-            f"{type(raw).__name__}. See `peftbench schema` or the examples folder."
-        )
+    raw = yaml_mapping(text, origin, Benchmark)
     if not isinstance(spec, str) or spec not in suite_names():
         raw.setdefault("name", Path(spec).stem)
+        if "tasks" in raw:
+            raw["tasks"] = _beside(Path(spec), raw["tasks"])
     for assignment in overrides:
         override(raw, assignment)
     return from_mapping(raw, origin)
@@ -57,16 +53,47 @@ def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark
 
 def from_mapping(raw: Mapping[str, Any], origin: str = "the spec") -> Benchmark:
     """Validate a mapping; raises `InvalidSpec` with the path of every wrong field."""
+    return validated(Benchmark, raw, origin)
+
+
+def validated(model: type[M], raw: Mapping[str, Any], origin: str) -> M:
+    """A part of a spec from a mapping; raises `InvalidSpec` for every wrong field."""
     try:
-        return Benchmark.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         # A list of which every item is wrong is also called too short; it is not.
         details = [d for d in error.errors() if d["type"] != "too_short" or not d["input"]]
-        lines = [f"  {_explain(detail)}" for detail in details]
+        lines = [f"  {_explain(model, detail)}" for detail in details]
         raise InvalidSpec(
             f"{origin} has {len(lines)} wrong field{'s'[: len(lines) > 1]}:\n"
             + "\n".join(lines)
         ) from error
+
+
+def yaml_mapping(text: str, origin: str, model: type[BaseModel]) -> dict[str, Any]:
+    """The mapping that a YAML file holds; raises `InvalidSpec` where it holds none."""
+    try:
+        raw = _parse(text)
+    except yaml.YAMLError as error:
+        raise InvalidSpec(f"{origin} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InvalidSpec(
+            f"{origin} must hold a mapping with the fields {', '.join(model.model_fields)}; "
+            f"found {type(raw).__name__}. See `peftbench schema` or the examples folder."
+        )
+    return raw
+
+
+def is_task_file(name: object) -> bool:
+    """Whether an entry of `tasks` is the path of a task's own YAML file, not a name."""
+    return isinstance(name, str) and Path(name).suffix in (".yaml", ".yml")
+
+
+def _beside(spec: Path, tasks: Any) -> Any:
+    """Paths of task files in a spec are relative to it, wherever the command is run."""
+    if isinstance(tasks, list):
+        return [_beside(spec, name) for name in tasks]
+    return str(spec.resolve().parent / tasks) if is_task_file(tasks) else tasks
 
 
 def _parse(text: str) -> Any:
@@ -115,7 +142,7 @@ def override(raw: dict[str, Any], assignment: str) -> None:
         raise InvalidSpec(f"--set {assignment}: the value is not valid YAML.") from error
 
 
-def _explain(detail: Any) -> str:
+def _explain(whole: type[BaseModel], detail: Any) -> str:
     """One line for one error of pydantic: path, what is wrong, what to do."""
     location: tuple[str | int, ...] = detail["loc"]
     path = "".join(
@@ -123,7 +150,7 @@ def _explain(detail: Any) -> str:
     )
     path = path.lstrip(".") or "spec"
     if detail["type"] == "extra_forbidden":
-        known = _fields_at(location[:-1])
+        known = _fields_at(whole, location[:-1])
         close = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{path}: unknown field; {hint}known: {', '.join(known)}"
@@ -135,9 +162,8 @@ def _explain(detail: Any) -> str:
     return f"{path}: {message}{found}"
 
 
-def _fields_at(location: Iterable[str | int]) -> list[str]:
+def _fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
     """The fields of the part of a spec that a path leads to."""
-    model: type[BaseModel] = Benchmark
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation) or model
@@ -149,7 +175,3 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     inner = (_model_in(argument) for argument in typing.get_args(annotation))
     return next((model for model in inner if model is not None), None)
-
-
-def _known(model: type[BaseModel]) -> str:
-    return ", ".join(model.model_fields)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from peftbench.catalogue import Catalogue
+from pathlib import Path
+
+from peftbench.catalogue import Catalogue, plug_in
 from peftbench.errors import InvalidSpec
 from peftbench.spec.benchmark import Protocol
+from peftbench.spec.read import is_task_file
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
-CATALOGUE: Catalogue[Task] = Catalogue("task", __name__, "TASK")
+
+def _from_yaml(path: Path) -> Task:
+    from peftbench.tasks._task_file import task_from_file
+
+    return task_from_file(path)
+
+
+CATALOGUE: Catalogue[Task] = Catalogue("task", __name__, "TASK", from_yaml=_from_yaml)
 names = CATALOGUE.names
 
 
@@ -29,4 +39,19 @@ def get(name: str, protocol: Protocol = "strict") -> Task:
     return under_peft_bench(CATALOGUE.canonical(name), task)
 
 
-__all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names"]
+def use(name: str) -> str:
+    """The name of a task; one given by the path of its YAML file can be looked up by its
+    name, the file's, from here on, in worker processes too.
+
+    Raises `InvalidSpec` for a path that leads nowhere.
+    """
+    if not is_task_file(name):
+        return name
+    path = Path(name).expanduser().resolve()
+    if not path.is_file():
+        raise InvalidSpec(f"No task file {name!r}: is the path right?")
+    plug_in([path])
+    return CATALOGUE.canonical(path.stem)
+
+
+__all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names", "use"]

@@ -10,14 +10,15 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from peftbench import tasks
 from peftbench.errors import DataError
 from peftbench.spec import Protocol
+from peftbench.tasks import _leaks
 from peftbench.tasks._fields import shown
 from peftbench.tasks._sources import Source, SplitRows, find_source
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
@@ -43,30 +44,30 @@ class TaskData:
 
     @cached_property
     def shared_groups(self) -> Mapping[str, int]:
-        """How many groups (passages, premises) stand in two splits: leaks, if any.
-
-        The keys are "train/validation", "train/test" and "validation/test". Case and
-        white space do not count.
-        """
-        return self._shared(
-            {
-                split: {_normal(row.group) for row in rows if row.group is not None}
-                for split, rows in self.examples.items()
-            }
-        )
+        """Groups in two splits: leaks, if any. Keys: "train/test" and the like."""
+        return _leaks.shared_groups(self.examples)
 
     @cached_property
     def duplicate_prompts(self) -> Mapping[str, int]:
-        """How many prompts stand word for word in two splits; keys as `shared_groups`."""
-        return self._shared(
-            {split: {row.prompt for row in rows} for split, rows in self.examples.items()}
-        )
+        """Prompts that stand word for word in two splits; keys as `shared_groups`."""
+        return _leaks.shared_prompts(self.examples)
 
-    @staticmethod
-    def _shared(texts: Mapping[Split, set[str]]) -> Mapping[str, int]:
+    @cached_property
+    def normalised_duplicate_prompts(self) -> Mapping[str, int]:
+        """The same but for case, punctuation and white space, the exact ones included."""
+        return _leaks.shared_normalised_prompts(self.examples)
+
+    @property
+    def leaks(self) -> Mapping[str, int]:
+        """All three as a record counts them."""
         return {
-            f"{first}/{second}": len(texts[first] & texts[second])
-            for first, second in combinations(SPLITS, 2)
+            f"{what} in both {pair}{how}": number
+            for what, how, counts in (
+                ("prompts", "", self.duplicate_prompts),
+                ("prompts", ", normalised", self.normalised_duplicate_prompts),
+                ("groups", "", self.shared_groups),
+            )
+            for pair, number in counts.items()
         }
 
 
@@ -105,6 +106,8 @@ def task_data(
         split: _examples(task, split, source.read(split), left_out)
         for split in source.splits
     }
+    if "test" not in examples and task.test_fraction:
+        examples["train"], examples["test"] = cut_test(name, task, examples["train"])
     missing = [split for split in ("train", "test") if split not in examples]
     if missing:
         raise DataError(
@@ -112,7 +115,7 @@ def task_data(
             "must have train and test."
         )
     if "validation" not in examples:
-        examples["train"], examples["validation"] = _cut_validation(name, examples["train"])
+        examples["train"], examples["validation"] = cut_validation(name, examples["train"])
     if task.expand is not None:
         examples["train"] = _expanded(task, examples["train"])
     return TaskData(
@@ -144,29 +147,42 @@ def _examples(
     """Every usable row as an example; what is left out is counted in `left_out`."""
     if not found.rows:
         raise DataError(f"{found.origin} has no rows; the {split} split must not be empty.")
-    examples = []
-    for index, row in enumerate(found.rows):
-        try:
-            example = _example(task, row)
-            reason = task.unusable(example, split) if task.unusable else None
-            if reason is None:
-                # A program is scored by its tests, and needs no right answer beside them.
-                has_tests = split == "test" and "tests" in example.extra
-                examples.append(_checked(task, example, row, needs_target=not has_tests))
-            else:
-                left_out[f"{split} rows {reason}, left out"] += 1
-        except DataError as error:
-            raise DataError(f"{found.place(index)}: {error}") from error
-        except Exception as error:
-            raise DataError(
-                f"{found.place(index)}: the task cannot use this row "
-                f"({type(error).__name__}: {error}). Row: {shown(row)}"
-            ) from error
+    usable = (
+        usable_example(task, split, found, index, left_out)
+        for index in range(len(found.rows))
+    )
+    examples = [example for example in usable if example is not None]
     if not examples:
         raise DataError(
             f"{found.origin}: no row of the {split} split can be used: {dict(left_out)}."
         )
     return examples
+
+
+def usable_example(
+    task: Task, split: str, found: SplitRows, index: int, left_out: Counter[str]
+) -> Example | None:
+    """One row as an example, or None for one that is left out, which is counted.
+
+    Raises `DataError`, with the place of the row, if it cannot be trained on or scored.
+    """
+    row = found.rows[index]
+    try:
+        example = _example(task, row)
+        reason = task.unusable(example, split) if task.unusable else None
+        if reason is not None:
+            left_out[f"{split} rows {reason}, left out"] += 1
+            return None
+        # A program is scored by its tests, and needs no right answer beside them.
+        has_tests = split == "test" and "tests" in example.extra
+        return _checked(task, example, row, needs_target=not has_tests)
+    except DataError as error:
+        raise DataError(f"{found.place(index)}: {error}") from error
+    except Exception as error:
+        raise DataError(
+            f"{found.place(index)}: the task cannot use this row "
+            f"({type(error).__name__}: {error}). Row: {shown(row)}"
+        ) from error
 
 
 def _example(task: Task, row: Row) -> Example:
@@ -179,8 +195,10 @@ def missing_fields(fields: Sequence[str], row: Row) -> None:
     """Raise `DataError` if a row lacks one of the fields it must have."""
     missing = [field for field in fields if field not in row]
     if missing:
+        close = get_close_matches(missing[0], list(row), n=1, cutoff=0.6)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise DataError(
-            f"the row has no field {', '.join(map(repr, missing))}; found "
+            f"the row has no field {', '.join(map(repr, missing))}{hint}; found "
             f"{', '.join(row) or 'none'}; expected {', '.join(fields)}."
         )
 
@@ -224,7 +242,7 @@ def _checked(
     return example
 
 
-def _cut_validation(
+def cut_validation(
     name: str, train: Sequence[Example]
 ) -> tuple[Sequence[Example], Sequence[Example]]:
     """Training rows, and those of them that are validation rows instead.
@@ -233,19 +251,34 @@ def _cut_validation(
     is passed over. Both parts keep the order of the source.
     """
     size = max(1, min(VALIDATION_ROWS, int(VALIDATION_FRACTION * len(train))))
+    return _cut(name, "validation", train, size, salt=name)
+
+
+def cut_test(
+    name: str, task: Task, rows: Sequence[Example]
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """The rows of a task that come in one file: for training, and for its test."""
+    size = max(1, int(task.test_fraction * len(rows)))
+    return _cut(name, "test", rows, size, salt=f"{name}|test")
+
+
+def _cut(
+    name: str, what: str, train: Sequence[Example], size: int, *, salt: str
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """The rows left, and at most `size` that are cut off; whole groups, by their digests."""
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(train):
         key = _normal(example.prompt if example.group is None else example.group)
         groups.setdefault(key, []).append(index)
     taken: set[int] = set()
-    for key in sorted(groups, key=lambda key: _digest(f"{name}|{key}")):
+    for key in sorted(groups, key=lambda key: _digest(f"{salt}|{key}")):
         if len(taken) + len(groups[key]) <= size:
             taken.update(groups[key])
     if not 0 < len(taken) < len(train):
         raise DataError(
-            f"No validation split can be cut from the {len(train)} training rows of "
+            f"No {what} split can be cut from the {len(train)} training rows of "
             f"{name!r}: they form {len(groups)} group(s), none of which fits into a share "
-            f"of {size}. Give more training rows, or a validation split."
+            f"of {size}. Give more training rows, or a {what} split."
         )
     return (
         [example for index, example in enumerate(train) if index not in taken],
@@ -276,4 +309,5 @@ def _digest(text: str) -> bytes:
 
 
 def _normal(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """What counts as one group: nearly equal texts do. All punctuation stands for itself."""
+    return _leaks.normalised(text) or text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import json
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BufferedReader
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 
 #: Endings of a split's file, with the hub's own field names inside.
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+
+
+#: Hears of a line that cannot be used.
+Complain = Callable[[DataError], None]
+
+
+def _raise(error: DataError) -> None:
+    raise error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +73,14 @@ class Source(Protocol):
 def find_source(name: str, task: Task, data_dir: Path | None) -> Source:
     """The source of a task's rows.
 
-    A generated task makes its own. Others are read from `data_dir` if one is given, and
-    only then not from the hub. Raises `DataError` if the folder lacks the task.
+    A generated task makes its own, and one described in YAML may name its own files. Others
+    are read from `data_dir` if one is given, and only then not from the hub. Raises
+    `DataError` if the folder lacks the task.
     """
     if task.generate is not None:
         return GeneratedSource(task)
+    if task.own_files:
+        return FolderSource(task.own_files)
     if data_dir is None:
         return HubSource(task)
     return FolderSource.find(name, data_dir, tuple(task.further_tests))
@@ -144,9 +157,10 @@ class FolderSource:
             total.update(f"{split} {digest}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
-    def read(self, split: Split) -> SplitRows:
-        """Read the file of one split."""
-        return _read_file(self.files[split])
+    def read(self, split: Split, complain: Complain = _raise) -> SplitRows:
+        """Read the file of one split. Where `complain` does not raise the error it is
+        handed, reading goes on behind the line that cannot be used."""
+        return _read_file(self.files[split], complain)
 
     def read_further(self, test: str) -> SplitRows | None:
         """Read the file of one further test, if it is there."""
@@ -277,16 +291,28 @@ def _opened(path: Path) -> BufferedReader:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _read_file(path: Path) -> SplitRows:
-    return _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
+def _read_file(path: Path, complain: Complain = _raise) -> SplitRows:
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    return (
+        _read_csv(path, complain)
+        if path.suffix in (".csv", ".tsv")
+        else _read_json_lines(path, complain)
+    )
 
 
-def _read_json_lines(path: Path) -> SplitRows:
+def _read_json_lines(path: Path, complain: Complain) -> SplitRows:
     rows, lines = [], []
-    for number, line in _lines(path):
-        if line.strip():
-            rows.append(_json_row(line, f"{path}:{number}"))
-            lines.append(number)
+    try:
+        for number, line in _lines(path):
+            if line.strip():
+                try:
+                    rows.append(_json_row(line, f"{path}:{number}"))
+                    lines.append(number)
+                except DataError as error:
+                    complain(error)
+    except DataError as error:  # the file ends before it should
+        complain(error)
     return SplitRows(rows=rows, origin=str(path), lines=lines)
 
 
@@ -322,6 +348,32 @@ def _json_row(line: bytes, place: str) -> Row:
             "fields."
         )
     return row
+
+
+def _read_csv(path: Path, complain: Complain) -> SplitRows:
+    """Comma- or tab-separated text, the columns' names in its first line; all is text."""
+    rows, lines = [], []
+    separator = "\t" if path.suffix == ".tsv" else ","
+    try:
+        with _opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, delimiter=separator, strict=True)
+            for row in reader:
+                if None in row or None in row.values():
+                    complain(
+                        DataError(
+                            f"{path}:{reader.line_num} has not as many values as the first "
+                            f"line has names ({', '.join(reader.fieldnames or ())}). Put "
+                            "values with commas or line breaks in quotes."
+                        )
+                    )
+                    continue
+                rows.append(row)
+                lines.append(reader.line_num)
+    except UnicodeDecodeError:
+        complain(DataError(f"{path} is not UTF-8; save the file as UTF-8."))
+    except csv.Error as error:
+        complain(DataError(f"{path}:{reader.line_num} is not valid CSV ({error})."))
+    return SplitRows(rows=rows, origin=str(path), lines=lines)
 
 
 def _read_parquet(path: Path) -> SplitRows:

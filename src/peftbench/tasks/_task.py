@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Split = Literal["train", "validation", "test"]
@@ -51,6 +52,10 @@ class Task:
     revision: str | None = None
     #: Where its files lie, by hub split, if the hub's own way to read them would not do.
     files: Mapping[str, str] = field(default_factory=dict)
+    #: Its own files by split, of a task that a user describes in YAML.
+    own_files: Mapping[Split, Path] = field(default_factory=dict)
+    #: Where there is no test split, this share of the training rows is cut off as one.
+    test_fraction: float = 0.0
     splits: Mapping[Split, str]
     further_tests: Mapping[str, str] = field(default_factory=dict)  # as `splits`
     sizes: Mapping[str, int] = field(default_factory=dict)  # rows of the hub's splits
