@@ -146,7 +146,7 @@ def _about_programs(plan: Any, *, unsafe: bool) -> str | None:
     benchmark = plan.benchmark
     names = [
         task
-        for task in benchmark.tasks
+        for task in map(tasks.use, benchmark.tasks)
         if metrics.get(tasks.get(task, benchmark.protocol).headline).runs_programs
     ]
     execution = Execution.here(unsafe=unsafe) if names else None
