@@ -8,6 +8,7 @@ stays resident for hundreds of runs, none may stay.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,9 @@ class Before:
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def remember(cls, model: nn.Module, *, weights: bool = False) -> Before:
-        """Note the state of `model`, on `model`, until it is taken back.
+    def remember(cls, model: nn.Module, *, weights: Collection[str] = ()) -> Before:
+        """Note the state of `model`, on `model`, until it is taken back; of the parameters
+        that `weights` names, their values too.
 
         Raises `ModelError` where another method is still attached.
         """
@@ -48,7 +50,7 @@ class Before:
             training={name: part.training for name, part in model.named_modules()},
             requires_grad={name: p.requires_grad for name, p in model.named_parameters()},
             config=dict(vars(getattr(model, "config", object))),
-            weights=_cpu_copies(model) if weights else {},
+            weights=_cpu_copies(model, frozenset(weights)),
         )
         vars(model)[_KEY] = before
         return before
@@ -64,7 +66,7 @@ class Before:
             )
         return found
 
-    def restore(self, model: nn.Module) -> None:
+    def restore(self, model: nn.Module, *, weights: bool = True) -> None:
         """Make `model`, free of layers that are not its own, as it was."""
         for handle in vars(model).get("_require_grads_hooks", ()):
             handle.remove()
@@ -73,7 +75,7 @@ class Before:
                 del vars(part)[added]
             part.training = self.training.get(name, part.training)
         for name, parameter in model.named_parameters():
-            if name in self.weights:
+            if weights and name in self.weights:
                 parameter.data = self.weights[name].to(parameter.device)
             parameter.grad = None
             parameter.requires_grad_(self.requires_grad.get(name, False))
@@ -82,8 +84,9 @@ class Before:
                 setattr(model.config, name, value)
 
 
-def _cpu_copies(model: nn.Module) -> dict[str, torch.Tensor]:
+def _cpu_copies(model: nn.Module, names: frozenset[str]) -> dict[str, torch.Tensor]:
     return {
         name: p.detach() if p.is_meta else p.detach().to("cpu", copy=True)
         for name, p in model.named_parameters()
+        if name in names
     }

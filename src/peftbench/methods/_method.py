@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -198,18 +198,45 @@ class PeftMethod(Method):
         wrapped = cast("PeftModel", adapted)
         before = Before.take(wrapped.get_base_model())
         merged = wrapped.merge_and_unload()
-        before.restore(merged)
+        before.restore(merged, weights=False)
         return cast("PreTrainedModel", merged)
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
-        """`model` inside a `PeftModel`; what `attach` and `load` have in common."""
+        """`model` inside a `PeftModel`; what `attach` and `load` have in common.
+
+        Where `peft` refuses half-way, `model` is made as it was.
+        """
         import peft
 
         from peftbench.methods._before import Before
 
-        Before.remember(model)
-        with _without_known_warnings():
-            return peft.get_peft_model(model, config)
+        before = Before.remember(model, weights=self.changed_weights(model))
+        try:
+            with _without_known_warnings():
+                self._prepare(model, config)
+                return peft.get_peft_model(model, config)
+        except Exception:
+            _unwrap(model)
+            Before.take(model)
+            before.restore(model)
+            raise
+
+    def changed_weights(self, model: PreTrainedModel) -> Collection[str]:  # noqa: ARG002
+        """Names of the base's own parameters that attaching changes; they are kept."""
+        return ()
+
+    def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
+        """What has to happen to `model` before `peft` wraps it, once it is remembered."""
+
+
+def _unwrap(model: PreTrainedModel) -> None:
+    """Take the tuner's layers off that `peft` has put on so far."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, module.get_base_layer())
 
 
 def _layout(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

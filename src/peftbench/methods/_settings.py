@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,22 @@ def fraction(method: str, setting: str, value: object) -> float:
     return float(value)
 
 
-def positive(method: str, setting: str, value: object) -> float:
+def positive(method: str, setting: str, value: object, hint: str = "1 is common") -> float:
     """`value` as a float above 0; anything else is refused."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise InvalidSpec(f"{method} needs a number above 0 as {setting}, got {value!r}.")
+        raise InvalidSpec(
+            f"{method} needs a number above 0 as {setting}, got {value!r}; {hint}."
+        )
     return float(value)
+
+
+def one_of(method: str, setting: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse what is not among `choices`."""
+    if value not in choices:
+        raise InvalidSpec(
+            f"{method} knows {', '.join(map(str, choices))} as {setting}, got {value!r}; "
+            "choose one."
+        )
 
 
 def leaf_names(method: str, setting: str, value: object) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Full(Method):
                 "Full fine-tuning needs floating-point weights; load the base model without "
                 "quantisation."
             )
-        Before.remember(model, weights=True)
+        Before.remember(model, weights=[name for name, _ in model.named_parameters()])
         for parameter in model.parameters():
             parameter.data = parameter.data.float()
         return cast("nn.Module", model.requires_grad_(True))

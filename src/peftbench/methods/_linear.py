@@ -1,0 +1,110 @@
+"""Methods of `peft` that adapt linear layers one by one: what their files share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from peftbench.errors import InvalidSpec
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import ALL_LINEAR, targeted, targets
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from transformers import PreTrainedModel
+
+    from peftbench.models._shapes import Linear, Shapes
+
+#: Model types whose layers are not `nn.Linear`, for methods whose tuner takes nothing else.
+NOT_LINEAR: Mapping[str, str] = {
+    "gpt2": "its layers are transformers' Conv1D, and peft's tuner takes only nn.Linear"
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearMethod(PeftMethod):
+    """A method that puts a small module on every targeted linear layer.
+
+    A file states the fields of `peft`'s configuration that its settings mean (`settings`)
+    and what one layer trains (`layer_parameters`); where layers share parameters, it states
+    `trainable_parameters` instead. A setting whose common value cannot fit a small model is
+    made to fit; its file says how.
+    """
+
+    target_modules: str | tuple[str, ...] = ALL_LINEAR
+
+    title: ClassVar[str]  # its name in running text: "VeRA"
+    tuner: ClassVar[str]  # the name of its configuration in `peft`: "VeraConfig"
+    placement: ClassVar[str] = "linear layers of the blocks"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target_modules", targets(self.title, self.target_modules))
+
+    def layers(self, shapes: Shapes) -> tuple[Linear, ...]:
+        """The layers that it adapts; raises `InvalidSpec` where a name is nobody's."""
+        return targeted(self.title, shapes, self.target_modules)
+
+    @abstractmethod
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
+        """Trained scalars of one layer."""
+
+    def trainable_parameters(self, shapes: Shapes) -> int:
+        """The sum over all targets."""
+        return sum(self.layer_parameters(layer, shapes) for layer in self.layers(shapes))
+
+    @abstractmethod
+    def settings(self, shapes: Shapes) -> dict[str, Any]:
+        """Fields of the `peft` configuration, all but the targets."""
+
+    def config(self, model: PreTrainedModel) -> PeftConfig:
+        """See `PeftMethod.config`."""
+        import peft
+
+        from peftbench.models._shapes import Shapes
+
+        shapes = Shapes.of(model)
+        self.layers(shapes)
+        wanted = self.target_modules
+        kind = getattr(peft, self.tuner)
+        config = kind(
+            task_type="CAUSAL_LM",
+            target_modules=wanted if isinstance(wanted, str) else list(wanted),
+            **self.settings(shapes),
+        )
+        return cast("PeftConfig", config)
+
+    def narrowest(self, shapes: Shapes) -> int:
+        """The smallest width among the inputs and outputs of the targets."""
+        return min(min(layer.d_in, layer.d_out) for layer in self.layers(shapes))
+
+    def check_divides(self, setting: str, value: int, widths: list[int]) -> None:
+        """Refuse a block size that does not divide the widths of the targets."""
+        if any(width % value for width in widths):
+            raise InvalidSpec(
+                f"{self.title} needs {setting} to divide the widths of its layers, which are "
+                f"{', '.join(map(str, sorted(set(widths))))} on this model, got {value}; "
+                f"{largest_divisor(widths, value)} does."
+            )
+
+
+def largest_divisor(widths: list[int], limit: int) -> int:
+    """The largest number up to `limit` that divides all `widths`.
+
+    >>> largest_divisor([4096, 1024, 14336], 256), largest_divisor([32, 48], 256)
+    (256, 16)
+    """
+    common = gcd(*widths)
+    return max(size for size in range(1, min(common, limit) + 1) if common % size == 0)
+
+
+def nearest_factors(width: int) -> tuple[int, int]:
+    """`width` as a product of two numbers as near to each other as can be, smaller first.
+
+    >>> nearest_factors(4096), nearest_factors(48), nearest_factors(127)
+    ((64, 64), (6, 8), (1, 127))
+    """
+    small = max(size for size in range(1, int(width**0.5) + 1) if width % size == 0)
+    return small, width // small
