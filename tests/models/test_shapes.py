@@ -40,6 +40,18 @@ CONFIGS: list[dict[str, Any]] = [
     {"model_type": "qwen3", "attention_bias": True},
     {"model_type": "smollm3"},
     {"model_type": "smollm3", "tie_word_embeddings": False},
+    {"model_type": "gemma", "head_dim": 16},
+    {"model_type": "gemma2", "head_dim": 16},
+    {"model_type": "gemma2", "head_dim": 16, "attention_bias": True},
+    {"model_type": "gemma3_text", "head_dim": 16},
+    {"model_type": "phi3"},
+    {"model_type": "phi3", "tie_word_embeddings": True, "num_key_value_heads": 4},
+    {"model_type": "olmo2"},
+    {"model_type": "olmo2", "attention_bias": True},
+    {"model_type": "gpt_neox"},
+    {"model_type": "gpt_neox", "attention_bias": False, "tie_word_embeddings": True},
+    {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48},
 ]
 
 
@@ -51,6 +63,8 @@ def meta_model(config: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("difference", CONFIGS)
 def test_from_config_equals_of(difference: dict[str, Any], tmp_path: Path) -> None:
     config = SIZES | difference
+    if difference["model_type"].startswith("gpt"):  # as many as of queries, always
+        del config["num_key_value_heads"]
     model = meta_model(config)
     expected = Shapes.of(model)
     assert Shapes.from_config(config) == expected
@@ -60,7 +74,11 @@ def test_from_config_equals_of(difference: dict[str, Any], tmp_path: Path) -> No
     )
 
 
-@pytest.mark.parametrize("model_type", ["llama", "mistral", "qwen2", "qwen3", "smollm3"])
+@pytest.mark.parametrize(
+    "model_type",
+    ["llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma", "gemma2", "gemma3_text",
+     "phi3", "olmo2"],
+)  # fmt: skip
 def test_what_a_config_leaves_out_means_what_transformers_takes_it_to_mean(
     model_type: str,
 ) -> None:
@@ -94,16 +112,16 @@ def test_linear_knows_its_leaf_and_its_size() -> None:
 
 def test_other_model_types_are_explained_and_can_be_measured() -> None:
     config = {
-        "model_type": "gpt2",
+        "model_type": "bloom",
         "vocab_size": 96,
-        "n_embd": 32,
+        "hidden_size": 32,
         "n_layer": 2,
         "n_head": 4,
     }
     with pytest.raises(ModelError, match="from_meta_model"):
         Shapes.from_config(config)
     shapes = Shapes.from_meta_model(config)
-    assert shapes.norms == (64,) * 5
+    assert shapes.norms == (64,) * 6
     assert shapes.parameters == sum(p.numel() for p in meta_model(config).parameters())
 
 

@@ -58,17 +58,28 @@ def _text(value: object) -> str:
 
 
 def _models() -> list[dict[str, object]]:
-    from peftbench.models import Shapes, names, resolve
+    from peftbench.models import Shapes, describe, names, shipped
     from peftbench.spec import ModelChoice
 
     rows: list[dict[str, object]] = []
-    for name in names():
-        config = resolve(ModelChoice(name=name)).config
-        shapes = Shapes.from_config(config)
+    for name in (*names(), *shipped()):
+        shapes = Shapes.from_config(describe(ModelChoice(name=name)).config)
         rows.append(
-            {"name": name, "type": shapes.model_type, "parameters": shapes.parameters}
+            {
+                "name": name,
+                "type": shapes.model_type,
+                "parameters": shapes.parameters,
+                "weights": "here" if name in names() else "on the hub; its config is here",
+            }
         )
-    rows.append({"name": "<folder or hub id>", "type": "any causal LM", "parameters": "–"})
+    rows.append(
+        {
+            "name": "<folder or hub id>",
+            "type": "any causal LM",
+            "parameters": "–",
+            "weights": "there",
+        }
+    )
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,32 +103,12 @@ class Shapes:
     def from_config(cls, config: Mapping[str, Any]) -> Shapes:
         """Compute the shapes from a config.json, without torch.
 
-        Knows Llama and its relatives; raises `ModelError` for other model types, which
-        `from_meta_model` can measure.
+        Knows Llama and its relatives (see `_layouts.py`), GPT-2 and GPT-NeoX; raises
+        `ModelError` for other model types, which `from_meta_model` can measure.
         """
-        layout = _layout(config)
-        heads = _field(config, "num_attention_heads")
-        shapes = cls(
-            model_type=config["model_type"],
-            vocab_size=_field(config, "vocab_size"),
-            hidden_size=_field(config, "hidden_size"),
-            num_layers=_field(config, "num_hidden_layers"),
-            num_heads=heads,
-            num_kv_heads=config.get("num_key_value_heads", layout.kv_heads) or heads,
-            head_dim=config.get("head_dim", layout.head_dim)
-            or _field(config, "hidden_size") // heads,
-            parameters=0,
-            linears=(),
-            norms=(),
-        )
-        linears = tuple(_linears(shapes, config, layout))
-        norms = tuple(_norms(shapes, layout))
-        tied = config.get("tie_word_embeddings", layout.tied)
-        embeddings = shapes.vocab_size * shapes.hidden_size * (1 if tied else 2)
-        total = embeddings + sum(linear.parameters for linear in linears) + sum(norms)
-        return cls(
-            **{**vars(shapes), "parameters": total, "linears": linears, "norms": norms}
-        )
+        from peftbench.models import _layouts
+
+        return _layouts.shapes_of(config)
 
     @classmethod
     def from_meta_model(cls, config: Mapping[str, Any]) -> Shapes:
@@ -150,72 +130,3 @@ class Shapes:
                 f"{config.get('model_type')!r} from this config: {error}"
             ) from error
         return cls.of(model)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How a model type differs from the first Llama; by its transformers source."""
-
-    tied: bool = False  # these three: what a config means that does not say it
-    kv_heads: int | None = None
-    head_dim: int | None = None
-    qkv_bias: bool = False  # always there, whatever the config says
-    attention_bias: bool = False  # read from the config
-    mlp_bias: bool = False  # read from the config
-    query_key_norms: bool = False
-
-
-_LAYOUTS: Mapping[str, _Layout] = {
-    "llama": _Layout(attention_bias=True, mlp_bias=True),
-    "mistral": _Layout(kv_heads=8),
-    "qwen2": _Layout(kv_heads=32, qkv_bias=True),
-    "qwen3": _Layout(kv_heads=32, head_dim=128, attention_bias=True, query_key_norms=True),
-    "smollm3": _Layout(tied=True, kv_heads=4, attention_bias=True, mlp_bias=True),
-}
-
-
-def _layout(config: Mapping[str, Any]) -> _Layout:
-    found = _LAYOUTS.get(str(config.get("model_type")))
-    if found is None:
-        raise ModelError(
-            f"The shapes of a {config.get('model_type')!r} model cannot be computed from its "
-            f"config alone; those of {', '.join(_LAYOUTS)} can. Measure them on a model "
-            "without weights: `Shapes.from_meta_model(config)`."
-        )
-    return found
-
-
-def _field(config: Mapping[str, Any], name: str) -> int:
-    try:
-        return int(config[name])
-    except KeyError:
-        raise ModelError(
-            f"The config of this {config['model_type']} model has no {name}; is it complete?"
-        ) from None
-
-
-def _linears(
-    shapes: Shapes, config: Mapping[str, Any], layout: _Layout
-) -> Iterator[Linear]:
-    hidden, inner = shapes.hidden_size, _field(config, "intermediate_size")
-    q_dim = shapes.num_heads * shapes.head_dim
-    attention_bias = layout.attention_bias and bool(config.get("attention_bias"))
-    mlp_bias = layout.mlp_bias and bool(config.get("mlp_bias"))
-    qkv_bias = layout.qkv_bias or attention_bias
-    for layer in range(shapes.num_layers):
-        block = f"model.layers.{layer}"
-        yield Linear(f"{block}.self_attn.q_proj", hidden, q_dim, qkv_bias)
-        yield Linear(f"{block}.self_attn.k_proj", hidden, shapes.kv_dim, qkv_bias)
-        yield Linear(f"{block}.self_attn.v_proj", hidden, shapes.kv_dim, qkv_bias)
-        yield Linear(f"{block}.self_attn.o_proj", q_dim, hidden, attention_bias)
-        yield Linear(f"{block}.mlp.gate_proj", hidden, inner, mlp_bias)
-        yield Linear(f"{block}.mlp.up_proj", hidden, inner, mlp_bias)
-        yield Linear(f"{block}.mlp.down_proj", inner, hidden, mlp_bias)
-
-
-def _norms(shapes: Shapes, layout: _Layout) -> Iterator[int]:
-    for _ in range(shapes.num_layers):
-        if layout.query_key_norms:
-            yield from (shapes.head_dim, shapes.head_dim)
-        yield from (shapes.hidden_size, shapes.hidden_size)
-    yield shapes.hidden_size
