@@ -107,6 +107,7 @@ def _print_record(record: Any, again: Any, console: Console) -> None:
             "stored_bytes",
             "micro_batch_size",
             "counts",
+            "facts",
             "seconds",
             "manifest",
             "provenance",

@@ -96,6 +96,11 @@ class Method(ABC):
         """How this method takes part in training; None: AdamW on what requires grad."""
         return None
 
+    def facts(self, adapted: nn.Module, occasion: Occasion) -> Mapping[str, float]:  # noqa: ARG002
+        """Numbers about what was learned, for the record, each under a phrase that says what
+        it is. Called once, after training, with the best state in place."""
+        return {}
+
     @abstractmethod
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
         """The base model alone again, bit for bit as it was before `attach` or `load`."""

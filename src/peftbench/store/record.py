@@ -177,6 +177,8 @@ class Record(Stored):
     """What fitted into memory in the end."""
     counts: Mapping[str, int] = {}
     """Examples used and left out: "train examples", "prompts cut", ..."""
+    facts: Mapping[str, float] = {}
+    """What the method says of what it learned: "tokens selected, ..."."""
     seconds: Mapping[str, float] = {}
     """Wall time by phase. An account of the run, not a measure of the method's cost."""
     wall_seconds: float | None = None

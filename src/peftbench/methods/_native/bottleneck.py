@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from peftbench.methods._native.part import (
+    Additive,
     Part,
     Tensor,
     Wrapped,
-    changed,
     hidden_input,
     like_parameters,
 )
@@ -58,16 +58,16 @@ class Bottleneck(nn.Module):
         return self.scale * cast("Tensor", self.up(self.dropout(inner)))
 
 
-class After(Part):
+class After(Additive):
     """``h + adapter(h)`` with h the output of the module."""
 
     def __init__(self, adapter: nn.Module) -> None:
         super().__init__()
         self.adapter = adapter
 
-    def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
-        return changed(base(*arguments, **keywords), lambda h: h + self.adapter(h))
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        return cast("Tensor", self.adapter(h))
 
 
 class Held:
@@ -96,18 +96,21 @@ class HandsInputOn(Part):
         return base(*arguments, **keywords)
 
 
-class Beside(Part):
-    """``F(x) + adapter(x)`` with F the module; its input, or what was handed on."""
+class Beside(Additive):
+    """``F(x) + adapter(x)`` with F the module; x its input, or what was handed on."""
 
     def __init__(self, adapter: nn.Module, held: Held | None = None) -> None:
         super().__init__()
         self.adapter = adapter
         self.held = held
 
-    def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
-        x = self.held.take() if self.held else hidden_input(arguments, keywords)
-        return changed(base(*arguments, **keywords), lambda h: h + self.adapter(x))
+    def input_of(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
+        """See `Additive.input_of`."""
+        return self.held.take() if self.held else hidden_input(arguments, keywords)
+
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        return cast("Tensor", self.adapter(x))
 
 
 def beside_feed_forward(block: Block, adapter: nn.Module) -> dict[str, Part]:
@@ -119,8 +122,3 @@ def beside_feed_forward(block: Block, adapter: nn.Module) -> dict[str, Part]:
         block.feed_forward_in: HandsInputOn(held),
         block.feed_forward: Beside(adapter, held),
     }
-
-
-def width_of(model: Any) -> int:
-    """Width of the hidden states between blocks."""
-    return int(model.config.hidden_size)

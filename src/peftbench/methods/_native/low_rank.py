@@ -11,6 +11,7 @@ from torch.nn.functional import linear as matmul
 
 from peftbench.methods._native import linear
 from peftbench.methods._native.part import (
+    Additive,
     Loan,
     Part,
     Tensor,
@@ -26,6 +27,25 @@ def random_rows(rank: int, width: int) -> nn.Parameter:
     rows = nn.Parameter(torch.empty(rank, width))
     nn.init.kaiming_uniform_(rows, a=math.sqrt(5))
     return rows
+
+
+class LowRank(Additive):
+    """``y + scale * B A x``: A random, B zero, the arithmetic of `peft`'s LoRA."""
+
+    def __init__(self, layer: nn.Module, rank: int, scale: float) -> None:
+        super().__init__()
+        d_out, d_in = linear.size_of(layer)
+        self.a, self.b = random_rows(rank, d_in), nn.Parameter(torch.zeros(d_out, rank))
+        self.scale = scale
+
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        return matmul(matmul(like_parameters(x, self.a), self.a), self.b) * self.scale
+
+    def fold_into(self, layer: nn.Module) -> None:
+        """Add the product to the weight."""
+        update = self.scale * self.b @ self.a
+        linear.set_weight(layer, linear.weight_of(layer) + update)
 
 
 class ParallelAndSequential(Part):
@@ -60,7 +80,7 @@ class ParallelAndSequential(Part):
         linear.set_weight(layer, weight + behind @ weight + beside)
 
 
-class NestedRanks(Part):
+class NestedRanks(Additive):
     """``y + (alpha / b) B[:, :b] A[:b] x``: a random b while training, else the whole rank."""
 
     def __init__(self, layer: nn.Module, rank: int, alpha: float) -> None:
@@ -69,18 +89,13 @@ class NestedRanks(Part):
         self.a, self.b = random_rows(rank, d_in), nn.Parameter(torch.zeros(d_out, rank))
         self.alpha = alpha
 
-    def update(self, x: Tensor, rank: int) -> Tensor:
-        """The change that the first `rank` directions make."""
-        inner = matmul(like_parameters(x, self.a), self.a[:rank])
-        return self.alpha / rank * matmul(inner, self.b[:, :rank])
-
-    def forward(self, base: Wrapped, *arguments: Tensor) -> Tensor:
-        """See `Part.forward`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
         rank = self.a.shape[0]
         if self.training:
             rank = int(torch.randint(1, rank + 1, ()))
-        update = self.update(arguments[0], rank)
-        return cast("Tensor", changed(base(*arguments), lambda y: y + update))
+        inner = matmul(like_parameters(x, self.a), self.a[:rank])
+        return self.alpha / rank * matmul(inner, self.b[:, :rank])
 
     def fold_into(self, layer: nn.Module) -> None:
         """Add the update of the whole rank to the weight."""
@@ -96,7 +111,7 @@ class Factor(nn.Module):
         self.values = values
 
 
-class SharedFactors(Part):
+class SharedFactors(Additive):
     """``y + s U^T C V x``: V and U belong to the width, C: (rank, rank) to the layer.
 
     `owned` are the factors of which this part is the owner; all others borrow them.
@@ -112,12 +127,11 @@ class SharedFactors(Part):
         self.owned = nn.ModuleList(owned)
         self.scale = scale
 
-    def forward(self, base: Wrapped, *arguments: Tensor) -> Tensor:
-        """See `Part.forward`."""
-        x = like_parameters(arguments[0], self.core)
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        x = like_parameters(x, self.core)
         inner = matmul(matmul(x, self.right().values), self.core)
-        update = self.scale * inner @ self.left().values
-        return cast("Tensor", changed(base(*arguments), lambda y: y + update))
+        return self.scale * inner @ self.left().values
 
     def fold_into(self, layer: nn.Module) -> None:
         """Add the product to the weight."""

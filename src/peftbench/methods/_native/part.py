@@ -43,6 +43,23 @@ class Part(nn.Module):
         )
 
 
+class Additive(Part):
+    """``h + update(x, h)`` with x the input and h the output of the module."""
+
+    def input_of(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
+        """x, of a call of the module."""
+        return hidden_input(arguments, keywords)
+
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
+        """What is added to h, of its shape, in the precision of what is trained."""
+        raise NotImplementedError
+
+    def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
+        """See `Part.forward`."""
+        x = self.input_of(arguments, keywords)
+        return changed(base(*arguments, **keywords), lambda h: h + self.update(x, h))
+
+
 class Loan(Protocol[T_co]):
     """Access to a module that belongs to another part."""
 

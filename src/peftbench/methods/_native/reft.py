@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from peftbench.methods._native.part import Part, Tensor, Wrapped, changed, like_parameters
+from peftbench.methods._native.part import Additive, Tensor, like_parameters
 
 
-class LowRankIntervention(Part):
+class LowRankIntervention(Additive):
     """``h + R^T (W h + b - R h)`` with the rows of R orthonormal.
 
     R^T is the factor Q of the QR decomposition of `directions`, (width, rank), its signs
@@ -29,11 +29,7 @@ class LowRankIntervention(Part):
         q, r = torch.linalg.qr(self.directions)
         return cast("Tensor", (q * r.diagonal().sign()).t())
 
-    def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
-        return changed(base(*arguments, **keywords), self._edited)
-
-    def _edited(self, h: Tensor) -> Tensor:
-        x, rotation = like_parameters(h, self.directions), self.rotation()
-        edit = (self.source(x) - linear(x, rotation)) @ rotation
-        return cast("Tensor", h + edit)
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        state, rotation = like_parameters(h, self.directions), self.rotation()
+        return cast("Tensor", (self.source(state) - linear(state, rotation)) @ rotation)

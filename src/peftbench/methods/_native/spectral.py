@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 from torch.nn.functional import linear as matmul
 from torch.nn.functional import pad
 
 from peftbench.methods._native import linear
-from peftbench.methods._native.part import Part, Tensor, Wrapped, changed, like_parameters
+from peftbench.methods._native.part import Additive, Tensor, like_parameters
 
 
 @torch.no_grad()
@@ -32,7 +30,7 @@ def singular_vectors(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (u * signs).float(), (v * signs.t()).float()
 
 
-class SpectralUpdate(Part):
+class SpectralUpdate(Additive):
     """``W x + U M V^T x`` with M: (k, k) banded, its diagonals trained from zero."""
 
     left: Tensor
@@ -50,11 +48,10 @@ class SpectralUpdate(Part):
         )
         self.off_diagonals = off_diagonals
 
-    def forward(self, base: Wrapped, *arguments: Tensor) -> Tensor:
-        """See `Part.forward`."""
-        coordinates = matmul(like_parameters(arguments[0], self.right), self.right)
-        update = matmul(self._banded(coordinates), self.left)
-        return cast("Tensor", changed(base(*arguments), lambda y: y + update))
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
+        coordinates = matmul(like_parameters(x, self.right), self.right)
+        return matmul(self._banded(coordinates), self.left)
 
     def fold_into(self, layer: nn.Module) -> None:
         """Add ``U M V^T`` to the weight."""

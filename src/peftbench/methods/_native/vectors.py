@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from peftbench.methods._native import linear
-from peftbench.methods._native.part import Part, Tensor, Wrapped, changed, like_parameters
+from peftbench.methods._native.part import (
+    Additive,
+    Part,
+    Tensor,
+    Wrapped,
+    changed,
+    like_parameters,
+)
 
 
 class ScaleShift(Part):
@@ -30,7 +37,7 @@ class ScaleShift(Part):
         linear.set_bias(layer, bias)
 
 
-class TokenShift(Part):
+class TokenShift(Additive):
     """``h + (w . h + c) v``: one direction, as far as each token asks for; v at zero."""
 
     def __init__(self, width: int) -> None:
@@ -38,10 +45,7 @@ class TokenShift(Part):
         self.direction = nn.Parameter(torch.zeros(width))
         self.amount = nn.Linear(width, 1)
 
-    def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
-        return changed(base(*arguments, **keywords), self._shifted)
-
-    def _shifted(self, h: Tensor) -> Tensor:
+    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Additive.update`."""
         amount = self.amount(like_parameters(h, self.direction))
-        return cast("Tensor", h + amount * self.direction)
+        return cast("Tensor", amount * self.direction)
