@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class CellRun:
     started_at: str = field(default_factory=facts.now)
     initial_sha256: str | None = None
     resumed: int = 0
+    learned: Mapping[str, float] = field(default_factory=dict)
     further_evaluation: FurtherEvaluation | None = None
     evaluated: Sequence[Evaluated] = ()
     unsafe_run_code: bool = False
@@ -97,6 +98,9 @@ class CellRun:
             run = self._train(adapted, data) if data else None
             if self.cell.trial:
                 return self._record(run, fit, count)
+            if data:
+                with self.clock.phase("check"):
+                    self.learned = self.method.facts(adapted, data.occasion)
             with self.clock.phase("save"):
                 self.method.save(adapted, self.staging / "adapter")
             with self.clock.phase("check"):
@@ -262,6 +266,7 @@ class CellRun:
             best_step=run.progress.best_step if run else None,
             trainable_parameters=count,
             micro_batch_size=run.progress.micro_batch_size if run else None,
+            facts=self.learned,
             counts={
                 "train examples": len(fit.rows),
                 "train examples left out as too long": fit.left_out,

@@ -42,12 +42,20 @@ class TokenSelectionHook(Hook):
     tau does not take part in clipping: it is a surrogate, of another scale than the weights'.
     """
 
-    def __init__(self, adapted: nn.Module, occasion: Occasion, pressure: Pressure) -> None:
-        self.selection, self.thresholds = selection_of(adapted)
+    def __init__(
+        self,
+        selection: Selection,
+        thresholds: Thresholds,
+        pressure: Pressure,
+        *,
+        steps: int,
+        initial_loss: float,
+    ) -> None:
+        self.selection, self.thresholds = selection, thresholds
         self.pressure = pressure
-        self.first = round(pressure.dense_fraction * occasion.steps)
-        self.end = occasion.steps - round(_STILL * occasion.steps)
-        self.initial_loss = torch.tensor(_loss(adapted, next(occasion.batches())))
+        self.first = round(pressure.dense_fraction * steps)
+        self.end = steps - round(_STILL * steps)
+        self.initial_loss = torch.tensor(initial_loss)
         self.gradient: torch.Tensor | None = None
         self.parameters: list[nn.Parameter] = []
         self._begin(0)
@@ -112,6 +120,20 @@ class TokenSelectionHook(Hook):
     def _begin(self, step: int) -> None:
         self.step = step
         self.selection.learning = self.first <= step < self.end
+
+
+def hook_of(
+    adapted: nn.Module, occasion: Occasion, pressure: Pressure
+) -> TokenSelectionHook:
+    """The hook of a model that has not been trained yet."""
+    selection, thresholds = selection_of(adapted)
+    return TokenSelectionHook(
+        selection,
+        thresholds,
+        pressure,
+        steps=occasion.steps,
+        initial_loss=_loss(adapted, next(occasion.batches())),
+    )
 
 
 def selection_of(adapted: nn.Module) -> tuple[Selection, Thresholds]:

@@ -71,10 +71,10 @@ class TokenSelectiveMethod(NativeMethod):
 
     def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:
         """Thresholds learn by a schedule, an optimiser group and a penalty of their own."""
-        from peftbench.methods._native.token_selection import Pressure, TokenSelectionHook
+        from peftbench.methods._native.token_selection import Pressure, hook_of
 
         pressure = Pressure(self.penalty, self.threshold_learning_rate, self.dense_fraction)
-        return TokenSelectionHook(adapted, occasion, pressure)
+        return hook_of(adapted, occasion, pressure)
 
     def facts(self, adapted: nn.Module, occasion: Occasion) -> Mapping[str, float]:
         """Share of tokens that each module's update reaches, after training."""

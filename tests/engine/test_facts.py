@@ -1,0 +1,37 @@
+"""What a method says of what it learned is in the record, and shown."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import peftbench
+from peftbench.store import Store
+
+
+def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -> None:
+    peftbench.run(
+        {
+            "name": "facts",
+            "models": ["tiny"],
+            "methods": [{"name": "ts-bottleneck", "parameters": {"bottleneck": 4}}],
+            "tasks": ["generated_mood"],
+            "seeds": [1],
+            "training": {"steps": 8, "validations": 1, "learning_rate": 0.01},
+            "limits": {"train": 64, "validation": 8, "test": 8},
+        },
+        store=tmp_path,
+        workers=1,
+        measure_costs=False,
+    )
+    store = Store.open(tmp_path, create=False)
+    (record,) = store.records().values()
+    assert record.status == "finished"
+    facts = record.facts
+    assert all(name.startswith("tokens selected, model.layers.") for name in facts)
+    assert len(facts) >= 2
+    assert all(0 < share <= 1 for share in facts.values())
+        command = [sys.executable, "-m", "peftbench", "show", record.cell.id[:12], "--store", str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "tokens selected, model.layers.0.mlp:" in shown
