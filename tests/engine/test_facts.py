@@ -32,6 +32,14 @@ def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -
     assert all(name.startswith("tokens selected, model.layers.") for name in facts)
     assert len(facts) >= 2
     assert all(0 < share <= 1 for share in facts.values())
-        command = [sys.executable, "-m", "peftbench", "show", record.cell.id[:12], "--store", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "peftbench",
+        "show",
+        record.cell.id[:12],
+        "--store",
+        str(tmp_path),
+    ]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "tokens selected, model.layers.0.mlp:" in shown

@@ -3,6 +3,7 @@ whose tokens are known."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def test_thresholds_rest_in_the_dense_phase_and_in_the_last_tenth() -> None:
     for _ in range(40):
         run.step()
         seen.append(values.detach().clone())
-    moved = [not torch.equal(a, b) for a, b in zip(seen, seen[1:], strict=False)]
+    moved = [not torch.equal(a, b) for a, b in pairwise(seen)]
     assert not any(moved[:10])
     assert all(moved[11:36])
     assert not any(moved[36:])

@@ -66,16 +66,14 @@ class TokenSelectionHook(Hook):
         """AdamW, with tau in a group of its own: no decay, its own learning rate."""
         tau = self.thresholds.values
         self.parameters = [p for p in parameters.values() if p is not tau]
+        thresholds: dict[str, Any] = {
+            "params": [tau],
+            "lr": self.pressure.learning_rate,
+            "betas": _BETAS,
+            "weight_decay": 0.0,
+        }
         return torch.optim.AdamW(
-            [
-                {"params": self.parameters},
-                {
-                    "params": [tau],
-                    "lr": self.pressure.learning_rate,
-                    "betas": _BETAS,
-                    "weight_decay": 0.0,
-                },
-            ],
+            [{"params": self.parameters}, thresholds],
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
         )

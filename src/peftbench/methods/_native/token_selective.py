@@ -143,7 +143,8 @@ class TokenSelective(Part):
         tau = self.thresholds().values[self.index].float()
         learning = self.selection.learning and self.training
         window = self._window(r, tau.detach()) if learning else torch.zeros_like(r)
-        open_ = cast("Tensor", Gate.apply(r, tau if learning else tau.detach(), window))
+        cut = tau if learning else tau.detach()
+        open_: Tensor = Gate.apply(r, cut, window)  # type: ignore[no-untyped-call]
         if learning or self.selection.counting:
             self._note(open_.detach(), window)
         return open_.to(update.dtype)
