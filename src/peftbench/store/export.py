@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from peftbench.errors import StoreError
 from peftbench.store._files import explained
@@ -24,6 +26,7 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
     scores.parquet       one row per benchmark, cell and metric, as reports show it
     predictions.parquet  one row per finished cell and test row
     rescored.jsonl       new scores of cells that were scored again, if there are any
+    evaluations.jsonl    adapters on perturbed test sets, if there are any
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -64,13 +67,17 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
         tables = list(_predictions(store, list(distinct)))
         if tables:
             pq.write_table(pa.concat_tables(tables), files[3], compression="zstd")
-        again = store.rescorings.by_cell(distinct)
-        if again:
-            extra = folder / "rescored.jsonl"
-            found = (one.model_dump_json() for all_ in again.values() for one in all_)
-            extra.write_text("".join(f"{line}\n" for line in found), "utf-8")
-    written = files if tables else files[:3]
-    return (*written, extra) if again else written
+        further: dict[str, Mapping[str, Sequence[BaseModel]]] = {
+            "rescored.jsonl": store.rescorings.by_cell(distinct),
+            "evaluations.jsonl": store.evaluations.by_cell(distinct),
+        }
+        written = files if tables else files[:3]
+        for name, by_cell in further.items():
+            found = [one.model_dump_json() for own in by_cell.values() for one in own]
+            if found:
+                (folder / name).write_text("".join(f"{line}\n" for line in found), "utf-8")
+                written = (*written, folder / name)
+    return written
 
 
 def _scores(name: str, planned: PlannedCell, record: Record) -> Iterator[dict[str, Any]]:

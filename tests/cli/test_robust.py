@@ -1,0 +1,82 @@
+"""Perturbed sets on the command line: at once, too late, and from kept adapters."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEC = """
+models: [tiny]
+methods: [base, lora]
+tasks: [sst2]
+seeds: [1]
+training: {steps: 2, batch_size: 4, validations: 1, max_length: 96}
+"""
+
+
+def peftbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "peftbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spec, a few rows of SST-2, and a perturbed set of six reviews."""
+    folder = tmp_path_factory.mktemp("robust")
+    (folder / "small.yaml").write_text(SPEC)
+    rows = [{"sentence": f"film number {i}", "label": i % 2} for i in range(30)]
+    reviews = [
+        {"text": f"review {i}", "label": i % 2, "version": "counterfactual"}
+        for i in range(6)
+    ]
+    parts = {
+        "sst2/train": rows[:16], "sst2/validation": rows[16:20], "sst2/test": rows[20:],
+        "robustness/imdb_counterfactual": reviews,
+    }  # fmt: skip
+    for name, content in parts.items():
+        path = folder / "data" / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in content))
+    return folder
+
+
+def run(folder: Path, store: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return peftbench(
+        "run", "small.yaml", "--data-dir", "data", "--store", store, "--no-costs", *more,
+        cwd=folder,
+    )  # fmt: skip
+
+
+def test_asked_too_late_names_the_cells_to_run_again(folder: Path) -> None:
+    assert run(folder, "late").returncode == 0
+    said = run(folder, "late", "--robust")
+    assert said.returncode == 1
+    assert "2 cells, 2 done, 0 to do" in said.stdout
+    assert "no rows of the perturbed sets advglue: left out" in said.stdout
+    assert "no adapter was kept" in said.stdout
+    assert "tiny · lora · sst2 · seed 1" in said.stdout
+    assert "tiny · base · sst2" not in said.stdout.split("no adapter was kept")[1]
+    assert "--retry unscored" in said.stdout
+    again = run(folder, "late", "--robust", "--retry", "unscored")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "2 cells, 1 done, 1 to do" in again.stdout
+    assert "sst2 · imdb_counterfactual" in again.stdout
+    assert "Robustness on tiny" in (folder / "late" / "report.html").read_text("utf-8")
+
+
+def test_kept_adapters_are_scored_later_by_a_command_of_its_own(folder: Path) -> None:
+    assert run(folder, "kept", "--set", "keep_adapters=true").returncode == 0
+    said = peftbench("robustness", "--store", "kept", "--data-dir", "data", cwd=folder)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "scoring on perturbed sets: tiny · lora · sst2 · seed 1" in said.stdout
+    exported = peftbench("export", "--store", "kept", "--output", "out", cwd=folder)
+    assert exported.returncode == 0, exported.stderr
+    lines = (folder / "out" / "evaluations.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["test_set"]["name"] for line in lines} == {
+        "imdb_counterfactual"
+    }
+    assert len(lines) == 2
