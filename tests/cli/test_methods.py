@@ -126,3 +126,49 @@ def test_broken_plug_in_is_listed_with_its_line_and_hides_no_other(tmp_path: Pat
     missing = peftbench("list", "methods", "--plugin", str(tmp_path / "none.py"))
     assert missing.returncode == 2
     assert "none.py" in missing.stderr
+
+
+PAIR = Path(__file__).parents[1] / "plugins" / "output_scale.py"
+
+
+def test_check_method_reports_every_check_of_a_pair_from_outside() -> None:
+    said = peftbench("check-method", str(PAIR))
+    assert said.returncode == 0, said.stdout + said.stderr
+    for part in (
+        "output-scale (adapter; sha256:",
+        "passed  states_what_it_is",
+        "passed  saved_is_what_was_trained",
+        "passed  opt: 64 trained parameters",
+        "passed  gpt2: declared not to work",
+        "All 19 checks passed.",
+    ):
+        assert part in said.stdout, part
+
+
+def test_check_method_fails_with_the_line_of_the_plug_in(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(
+        PLUGIN.replace("METHOD = Mine", "")
+        + """
+    def trainable_parameters(self, shapes):
+        return super().trainable_parameters(shapes) + 1
+
+    def save(self, adapted, folder):
+        raise OSError("no space")
+
+METHOD = Mine
+"""
+    )
+    line = 1 + file.read_text().splitlines().index('        raise OSError("no space")')
+    said = peftbench("check-method", str(file), "--model", "tiny", "--json")
+    assert said.returncode == 1, said.stderr
+    found = {f["check"]: f for f in json.loads(said.stdout)["findings"]}
+    failed = {name for name, one in found.items() if not one["passed"]}
+    assert failed == {
+        "count_is_the_closed_form",
+        "saved_is_what_was_trained",
+        "stores_only_what_it_needs",
+    }
+    assert "the closed form says" in found["count_is_the_closed_form"]["detail"]
+    detail = found["saved_is_what_was_trained"]["detail"]
+    assert detail == f"OSError: no space in {file}, line {line}"

@@ -21,6 +21,7 @@ from peftbench.evaluation.metrics._baselines import constant_answer, constant_sc
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.programs import Execution
 from peftbench.methods import Method
+from peftbench.methods._finished import ABOUT
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
 from peftbench.store import (
@@ -340,5 +341,8 @@ class CellRun:
         if not self.keep_adapter:
             shutil.rmtree(folder, ignore_errors=True)
         elif folder.is_dir():
-            about = {"method": self.cell.method.name, "cell": self.cell.id}
-            (folder / "peftbench.json").write_text(json.dumps(about), "utf-8")
+            about = {
+                "method": self.cell.method.model_dump(mode="json"),
+                "cell": self.cell.id,
+            }
+            (folder / ABOUT).write_text(json.dumps(about), "utf-8")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from peftbench.engine import manifest as facts
-from peftbench.engine.plan import build_method, cell_method
+from peftbench.engine.plan import build_method
 from peftbench.errors import InvalidSpec, PeftbenchError
+from peftbench.methods._build import cell_method
 from peftbench.models import Shapes, describe, resolve
 from peftbench.spec import CellMethod, MethodChoice, ModelChoice
 from peftbench.store import Cost, Memory, Probe, Seconds

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from peftbench import methods, tasks
+from peftbench import tasks
 from peftbench.engine.perturbed import perturbed_sets
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
 from peftbench.methods import Method
 from peftbench.methods._budget import solve
+from peftbench.methods._build import build, cell_method, rebuild
 from peftbench.models import ModelSource, Shapes, resolve
 from peftbench.spec import (
     Benchmark,
     Cell,
-    CellMethod,
     CellModel,
     CellTask,
     MethodChoice,
@@ -46,32 +45,12 @@ class Plan:
 
 def build_method(choice: MethodChoice) -> Method:
     """The method of a spec, its settings checked; raises `InvalidSpec`."""
-    kind = methods.get(choice.name)
-    known = kind.__dataclass_fields__
-    for name in choice.parameters:
-        if name not in known:
-            raise InvalidSpec(
-                f"methods: {choice.label}: {choice.name} has no setting {name!r}; it has "
-                f"{', '.join(known) or 'none'}."
-            )
-    try:
-        return kind(**choice.parameters)
-    except TypeError as error:
-        raise InvalidSpec(f"methods: {choice.label}: {error}") from error
-
-
-def cell_method(choice: MethodChoice, method: Method) -> CellMethod:
-    """A method of a spec as it stands in cells and costs."""
-    return CellMethod(
-        name=methods.CATALOGUE.canonical(choice.name),
-        parameters=_plain(method),
-        source=methods.CATALOGUE.source(choice.name),
-    )
+    return build(choice)
 
 
 def rebuild_method(cell: Cell) -> Method:
     """The method of a cell."""
-    return methods.get(cell.method.name)(**cell.method.parameters)
+    return rebuild(cell.method)
 
 
 def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
@@ -210,11 +189,3 @@ def _sampling(benchmark: Benchmark, task: str) -> Sampling | None:
     names = tasks.get(task, benchmark.protocol).metrics
     takes_samples = any(metrics.get(name).samples for name in names)
     return benchmark.sampling if benchmark.sampling.samples and takes_samples else None
-
-
-def _plain(method: Method) -> dict[str, Any]:
-    """Settings as JSON knows them: the same before and after the store."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in method.parameters().items()
-    }

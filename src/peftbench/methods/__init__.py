@@ -5,6 +5,7 @@ from __future__ import annotations
 from peftbench.catalogue import Catalogue
 from peftbench.methods._hook import Hook, Occasion
 from peftbench.methods._method import Family, Method, PeftMethod
+from peftbench.methods._pair import from_peft
 
 CATALOGUE: Catalogue[type[Method]] = Catalogue("method", __name__, "METHOD", separator="-")
 names = CATALOGUE.names
@@ -17,6 +18,7 @@ __all__ = [
     "Method",
     "Occasion",
     "PeftMethod",
+    "from_peft",
     "get",
     "names",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import ModelError
@@ -50,6 +50,8 @@ class Shapes:
     parameters: int  # distinct scalars, tied weights counted once
     linears: tuple[Linear, ...]  # of the blocks, in order; the output layer is not here
     norms: tuple[int, ...]  # trainable scalars of every normalisation layer
+    #: What they were read from, for what cannot be told from shapes; None: made by hand.
+    config: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def kv_dim(self) -> int:
@@ -97,6 +99,7 @@ class Shapes:
                 for module in model.modules()
                 if type(module).__name__.endswith("Norm")
             ),
+            config=config.to_dict(),
         )
 
     @classmethod
@@ -108,7 +111,7 @@ class Shapes:
         """
         from peftbench.models import _layouts
 
-        return _layouts.shapes_of(config)
+        return replace(_layouts.shapes_of(config), config=config)
 
     @classmethod
     def from_meta_model(cls, config: Mapping[str, Any]) -> Shapes:
@@ -117,16 +120,21 @@ class Shapes:
         Imports torch and transformers, and takes a second or two. Raises `ModelError` for
         a type that transformers does not know.
         """
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
+        return cls.of(meta_model(config))
 
-        try:
-            built = AutoConfig.for_model(**config)
-            with torch.device("meta"):
-                model = AutoModelForCausalLM.from_config(built)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(
-                f"transformers builds no causal language model of type "
-                f"{config.get('model_type')!r} from this config: {error}"
-            ) from error
-        return cls.of(model)
+
+def meta_model(config: Mapping[str, Any]) -> PreTrainedModel:
+    """A model of this config without weights; raises `ModelError`, see `from_meta_model`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        built = AutoConfig.for_model(**config)
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(built)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"transformers builds no causal language model of type "
+            f"{config.get('model_type')!r} from this config: {error}"
+        ) from error
+    return model

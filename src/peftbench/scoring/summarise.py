@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import peftbench
-from peftbench import methods, tasks
+from peftbench import tasks
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.evaluation import metrics
+from peftbench.methods._build import about
 from peftbench.scoring.comparisons import aggregates, rank_tests
 from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
 from peftbench.scoring.planned import Planned, seed_of
@@ -287,11 +288,7 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
     cell = one.cell
     record = records.get(cell.id)
     told = record.provenance.learning_rate if record and record.provenance else None
-    try:
-        method = methods.get(cell.method.name)
-        family, paper = str(method.family), method.paper
-    except PeftbenchError:  # a plug-in method that is not installed here
-        family, paper = "", ""
+    family, paper = about(cell.method)
     return MethodInfo(
         label=one.label,
         name=cell.method.name,

@@ -7,6 +7,7 @@ in the method's file. `peftbench plan` shows the values each cell ends up with.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -213,10 +214,19 @@ class Budget(Frozen):
 
 
 class MethodChoice(Frozen):
-    """A PEFT method, its settings, and what this method's training does otherwise."""
+    """A PEFT method, its settings, and what this method's training does otherwise.
 
-    name: str = Field(min_length=1)
+    It is given by its name, by a config of `peft`'s, or as an adapter that is finished.
+    """
+
+    name: str = ""
     """Name, as in `peftbench list methods`."""
+
+    peft_config: str | None = Field(None, min_length=1)
+    """An adapter_config.json, or its folder, in place of a name: trained as it says."""
+
+    adapter: str | None = Field(None, min_length=1)
+    """Folder of a finished adapter, in place of a name: scored and not trained."""
 
     label: str = Field("", pattern=r"^[^\s].{0,39}$|^$")
     """What tables call it; by default its name."""
@@ -234,8 +244,23 @@ class MethodChoice(Frozen):
     @classmethod
     def _label_is_name(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and not value.get("label"):
-            return {**value, "label": str(value.get("name", ""))}
+            path = Path(str(value.get("peft_config") or value.get("adapter") or ""))
+            of_path = path.parent.name if path.suffix == ".json" else path.name
+            return {**value, "label": str(value.get("name") or of_path[:40])}
         return value
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = [form for form in (self.name, self.peft_config, self.adapter) if form]
+        if len(forms) != 1:
+            raise ValueError("a method needs one of name, peft_config and adapter")
+        if self.budget and not self.name:
+            raise ValueError("only a method with a name has a knob for a budget to turn")
+        if self.adapter and (self.parameters or self.training.model_fields_set):
+            raise ValueError(
+                "a finished adapter is not trained: it takes no parameters and no training"
+            )
+        return self
 
 
 class Benchmark(Frozen):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from pydantic import Field
+
 from peftbench.spec.benchmark import (
     BudgetUnit,
     Frozen,
@@ -33,6 +35,8 @@ class CellMethod(Frozen):
     name: str
     parameters: Mapping[str, Any]
     source: str | None = None  # of a plug-in, see `Catalogue.source`; None: ours
+    location: str | None = Field(None, exclude=True)
+    """Folder of a finished adapter. No part of its identity, and not stored."""
 
 
 class CellTask(Frozen):

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from peftbench.testing.architectures import works_on
 from peftbench.testing.conformance import CHECKS, Finding, check_method
+from peftbench.testing.facts import states_what_it_is
 from peftbench.testing.models import TINY_MODELS, tiny_llama
 
-__all__ = ["CHECKS", "TINY_MODELS", "Finding", "check_method", "tiny_llama", "works_on"]
+__all__ = [
+    "CHECKS",
+    "TINY_MODELS",
+    "Finding",
+    "check_method",
+    "states_what_it_is",
+    "tiny_llama",
+    "works_on",
+]

@@ -1,0 +1,136 @@
+"""A finished adapter as a method that trains nothing: it is loaded and scored."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from peftbench.errors import InvalidSpec, ModelError
+from peftbench.methods import _from_config
+from peftbench.methods._from_config import FromConfig, read_json
+from peftbench.methods._method import Family, Method
+from peftbench.spec import CellMethod
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from peftbench.models._shapes import Shapes
+
+#: What the store writes beside an adapter that it keeps.
+ABOUT = "peftbench.json"
+_WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedAdapter(Method):
+    """An adapter that was trained before, in `peft`'s format or kept by a store of ours.
+
+    `files` are the digests of its files, which make its identity; `folder`, where they are,
+    does not. Nothing is trained.
+    """
+
+    files: Mapping[str, str]
+    folder: str | None = None
+
+    family: ClassVar[Family] = "baseline"
+    placement: ClassVar[str] = "where its config says"
+    paper: ClassVar[str] = "that of the method"
+    defaults_from: ClassVar[str] = "its files"
+    identity_at_start: ClassVar[bool] = False
+    mergeable: ClassVar[bool] = False
+    budget_knob: ClassVar[str | None] = None
+    trains: ClassVar[bool] = False
+    needs_backward_through_base: ClassVar[bool] = False
+
+    @classmethod
+    def find(cls, path: str) -> Self:
+        """The adapter in a folder; raises `InvalidSpec` where there is none."""
+        folder = Path(path).expanduser().resolve()
+        if not folder.is_dir():
+            raise InvalidSpec(f"No adapter folder {path!r}: is the path right?")
+        if not any(folder.glob("*.safetensors")) and not (folder / ABOUT).is_file():
+            pickled = (folder / "adapter_model.bin").is_file()
+            hint = (
+                "Its weights are pickled, can run code, and are not read: save the adapter "
+                "again with peft's save_pretrained."
+                if pickled
+                else f"An adapter is a folder with {_from_config.FILE} and {_WEIGHTS}."
+            )
+            raise InvalidSpec(f"{path} holds no safetensors weights. {hint}")
+        own = (folder / ABOUT).is_file()
+        names = ["*.json", "*.safetensors"] if own else [_from_config.FILE, _WEIGHTS]
+        found = sorted(file for name in names for file in folder.glob(name))
+        adapter = cls(
+            files={file.name: _sha256(file) for file in found}, folder=str(folder)
+        )
+        adapter.method()
+        return adapter
+
+    @property
+    def num_virtual_tokens(self) -> int:
+        """Positions before the input, where it is a soft prompt."""
+        return int(getattr(self.method(), "num_virtual_tokens", 0))
+
+    def parameters(self) -> dict[str, Any]:
+        """What its identity is made of."""
+        return {"files": dict(self.files)}
+
+    def method(self) -> Method:
+        """The method that can load it, by what the folder says of itself."""
+        from peftbench.methods._build import rebuild
+
+        folder = self._folder()
+        if (folder / ABOUT).is_file():
+            about = read_json(folder / ABOUT)
+            try:
+                return rebuild(CellMethod.model_validate(about["method"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise InvalidSpec(
+                    f"{folder / ABOUT} does not say which method with which settings this "
+                    f"adapter is of: {error}"
+                ) from error
+        return FromConfig.read(str(folder), {})
+
+    def trainable_parameters(self, shapes: Shapes) -> int:  # noqa: ARG002
+        """None: it is trained already."""
+        return 0
+
+    def stored_parameters(self, shapes: Shapes) -> int:
+        """What its method stores."""
+        return self.method().stored_parameters(shapes)
+
+    def attach(self, model: PreTrainedModel) -> nn.Module:
+        """`model` with the adapter, frozen."""
+        return self.load(model, self._folder())
+
+    def detach(self, adapted: nn.Module) -> PreTrainedModel:
+        """See `Method.detach`."""
+        return self.method().detach(adapted)
+
+    def save(self, adapted: nn.Module, folder: Path) -> None:  # noqa: ARG002
+        """Copy the adapter's files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.files:
+            shutil.copyfile(self._folder() / name, folder / name)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
+        """See `Method.load`."""
+        return self.method().load(model, folder)
+
+    def _folder(self) -> Path:
+        if self.folder is None or not Path(self.folder).is_dir():
+            raise ModelError(
+                f"The folder of this adapter, {self.folder or 'not named here'}, is gone; run "
+                "the spec that names it where it is."
+            )
+        return Path(self.folder)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
