@@ -26,7 +26,7 @@ from peftbench.methods.lora import Lora
 
 @dataclass(frozen=True, kw_only=True)
 class Mine(Lora):
-    \"\"\"LoRA, renamed (Nobody, 2026). Computes what LoRA computes.\"\"\"
+    \"\"\"LoRA, renamed (Nobody, 2026). Computes what LoRA computes: ``W x + (alpha / rank) B A x``.\"\"\"
     rank: int = 3
     placement: ClassVar = "where I like"
 

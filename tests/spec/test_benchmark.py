@@ -203,7 +203,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("models", [{"name": "m", "dtype": "int4"}], r"models\[0\].dtype: .*got 'int4'"),
     ("methods", [], "methods: .*at least 1 item"),
     ("methods", [3], r"methods\[0\]: .*got 3"),
-    ("methods", [{"label": "x"}], r"methods\[0\]: a method needs one of name, peft_config and adapter"),
+    (
+        "methods",
+        [{"label": "x"}],
+        r"methods\[0\]: a method needs one of name, peft_config and adapter",
+    ),
     ("methods", [{"name": "lora", "label": " x"}], r"methods\[0\].label: .*pattern"),
     (
         "methods",

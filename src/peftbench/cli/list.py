@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 #: Columns of a table that is not read on a terminal.
-_UNFOLDED = 400
+_UNFOLDED = 4000
 
 
 @app.command("list")
