@@ -35,7 +35,9 @@ def test_peft_opens_what_was_saved(name: str, tmp_path: Path) -> None:
     adapted = moved(method.attach(tiny_llama()))
     method.save(adapted, tmp_path)
     opened = peft.PeftModel.from_pretrained(tiny_llama(), str(tmp_path))
-    torch.testing.assert_close(opened(TOKENS).logits, adapted(TOKENS).logits)
+    torch.testing.assert_close(
+        opened(TOKENS).logits, adapted(TOKENS).logits, atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", methods.names())

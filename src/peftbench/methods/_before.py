@@ -56,6 +56,12 @@ class Before:
         return before
 
     @classmethod
+    def of(cls, model: nn.Module) -> Before:
+        """What was remembered of `model`, which stays remembered."""
+        found: Before = vars(model)[_KEY]
+        return found
+
+    @classmethod
     def take(cls, model: nn.Module) -> Before:
         """What was remembered of `model`; raises `ModelError` where nothing was."""
         found: Before | None = vars(model).pop(_KEY, None)

@@ -95,3 +95,18 @@ class Hook:
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take back what `state` returned; tensors come on the CPU."""
+
+
+class WithOptimizer(Hook):
+    """For methods that are an optimiser of their own and nothing else."""
+
+    def __init__(self, make: Callable[[Training], torch.optim.Optimizer]) -> None:
+        self.make = make
+
+    def optimizer(
+        self,
+        parameters: Mapping[str, nn.Parameter],  # noqa: ARG002
+        training: Training,
+    ) -> torch.optim.Optimizer:
+        """See `Hook.optimizer`."""
+        return self.make(training)

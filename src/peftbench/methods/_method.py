@@ -14,6 +14,7 @@ from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._hook import Hook, Occasion
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
@@ -166,23 +167,21 @@ class PeftMethod(Method):
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """See `Method.load`; raises `ModelError` where the adapter does not fit `model`."""
-        import peft
-        from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-        from safetensors.torch import load_file
+        return self._install(model, *read_adapter(folder, model.device), folder)
 
-        file = folder / "adapter_model.safetensors"
-        if not file.is_file():
-            raise ModelError(f"No adapter in {folder}: it has no {file.name}.")
-        config = peft.PeftConfig.from_pretrained(str(folder))
-        config.inference_mode = True
-        config.base_model_name_or_path = None  # the base is the one at hand
-        if config.is_prompt_learning:
-            # What `peft` wrote down of the old base would hide that this one differs.
-            config.token_dim = config.num_layers = config.num_attention_heads = None
+    def _install(
+        self,
+        model: PreTrainedModel,
+        config: PeftConfig,
+        weights: dict[str, torch.Tensor],
+        folder: Path,
+    ) -> nn.Module:
+        """`model` with an adapter of these weights, frozen, in evaluation mode."""
+        from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+
         # Not `PeftModel.from_pretrained`: it only warns when weights are missing, and
         # rounds those of ln-tuning to the precision of the base.
         adapted = self._wrap(model, config)
-        weights = load_file(file, device=str(model.device))
         expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
         if _layout(weights) != _layout(expected):
             self.detach(adapted)
@@ -232,6 +231,28 @@ class PeftMethod(Method):
 
     def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         """What has to happen to `model` before `peft` wraps it, once it is remembered."""
+
+
+def read_adapter(
+    folder: Path, device: torch.device
+) -> tuple[PeftConfig, dict[str, torch.Tensor]]:
+    """Configuration and weights in `folder`, for a base model that is at hand.
+
+    Raises `ModelError` where there are none.
+    """
+    import peft
+    from safetensors.torch import load_file
+
+    file = folder / "adapter_model.safetensors"
+    if not file.is_file():
+        raise ModelError(f"No adapter in {folder}: it has no {file.name}.")
+    config = peft.PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = True
+    config.base_model_name_or_path = None  # the base is the one at hand
+    if config.is_prompt_learning:
+        # What `peft` wrote down of the old base would hide that this one differs.
+        config.token_dim = config.num_layers = config.num_attention_heads = None
+    return config, load_file(file, device=str(device))
 
 
 def _unwrap(model: PreTrainedModel) -> None:

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, fraction, targeted, targets
+from peftbench.methods._linear import LinearMethod
+from peftbench.methods._method import Family
+from peftbench.methods._settings import ALL_LINEAR, check_whole, fraction
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
-    from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
+    from peftbench.models._shapes import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lora(PeftMethod):
+class Lora(LinearMethod):
     """Low-rank update beside frozen linear layers (Hu et al., 2021, arXiv:2106.09685).
 
     Computes ``W x + (alpha / rank) * B A dropout(x)`` with
@@ -30,8 +28,9 @@ class Lora(PeftMethod):
     dropout: float = 0.0
     target_modules: str | tuple[str, ...] = ALL_LINEAR
 
+    title: ClassVar[str] = "LoRA"
+    tuner: ClassVar[str] = "LoraConfig"
     family: ClassVar[Family] = "reparameterised"
-    placement: ClassVar[str] = "linear layers of the blocks"
     paper: ClassVar[str] = "Hu et al., 2021, arXiv:2106.09685"
     defaults_from: ClassVar[str] = (
         "rank and alpha: Hu et al., RoBERTa large; all linear layers: Dettmers et al., 2023, "
@@ -44,34 +43,18 @@ class Lora(PeftMethod):
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
 
     def __post_init__(self) -> None:
-        check_whole("LoRA", "rank", self.rank, "try 4 to 64")
-        check_whole("LoRA", "alpha", self.alpha, "once or twice the rank is common")
-        object.__setattr__(self, "dropout", fraction("LoRA", "dropout", self.dropout))
-        object.__setattr__(self, "target_modules", targets("LoRA", self.target_modules))
+        super().__post_init__()
+        check_whole(self.title, "rank", self.rank, "try 4 to 64")
+        check_whole(self.title, "alpha", self.alpha, "once or twice the rank is common")
+        object.__setattr__(self, "dropout", fraction(self.title, "dropout", self.dropout))
 
-    def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out)`` of every target."""
-        layers = targeted("LoRA", shapes, self.target_modules)
-        return sum(self.rank * (layer.d_in + layer.d_out) for layer in layers)
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
+        """``rank * (d_in + d_out)``."""
+        return self.rank * (layer.d_in + layer.d_out)
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
-        import peft
-
-        from peftbench.models._shapes import Shapes
-
-        targeted("LoRA", Shapes.of(model), self.target_modules)
-        return peft.LoraConfig(
-            task_type="CAUSAL_LM",
-            r=self.rank,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            target_modules=(
-                self.target_modules
-                if isinstance(self.target_modules, str)
-                else list(self.target_modules)
-            ),
-        )
+    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
+        """See `LinearMethod.settings`."""
+        return {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
 
 
 METHOD = Lora

@@ -1,0 +1,41 @@
+"""Training data for a start that is computed from data: what EVA, CorDA and LoRA-GA share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from peftbench.methods._hook import Occasion
+    from peftbench.training.batches import Batch
+
+
+def rows(occasion: Occasion, limit: int) -> Iterator[torch.Tensor]:
+    """Inputs of the first training examples, (1, length) each, without their padding."""
+    return islice((row for batch in occasion.batches() for row in _unpadded(batch)), limit)
+
+
+def is_text(batch: Batch) -> torch.Tensor:
+    """(rows, length), True where the input is no padding: up to its last answer."""
+    import torch
+
+    length = batch.input_ids.shape[1]
+    last = length - 1 - batch.answers.flip(1).int().argmax(1)
+    return torch.arange(length, device=last.device) <= last[:, None]
+
+
+def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Mean loss per answer token, that of training."""
+    from torch.nn.functional import cross_entropy
+
+    logits = model(input_ids=batch.input_ids, use_cache=False).logits
+    return cross_entropy(logits[batch.answers].float(), batch.targets)
+
+
+def _unpadded(batch: Batch) -> Iterator[torch.Tensor]:
+    for ids, text in zip(batch.input_ids, is_text(batch), strict=True):
+        yield ids[text][None]

@@ -1,0 +1,193 @@
+"""AdaLoRA: LoRA in the form of a singular value decomposition, pruned while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._linear import LinearMethod
+from peftbench.methods._method import Family
+from peftbench.methods._settings import check_whole, fraction, positive
+
+if TYPE_CHECKING:
+    import torch
+    from peft import AdaLoraConfig, PeftModel
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from peftbench.models._shapes import Linear, Shapes
+
+_ADAPTER = "default"
+#: Steps of a run that is not known: nothing is pruned before it is.
+_SOME_STEPS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adalora(LinearMethod):
+    """Adaptive budget allocation (Zhang et al., 2023, arXiv:2303.10512).
+
+    Computes ``W x + (alpha / rank) * B diag(e) A x`` with W: (d_out, d_in), frozen,
+    A: (initial_rank, d_in) and B: (d_out, initial_rank), random, e: (initial_rank,), zero. Between
+    two points of the run the number of singular values falls, on a cubic curve, from initial_rank
+    to target_rank per layer on average: those whose own and whose vectors' sensitivity is least
+    are set to zero after each step. The loss gains ``orthogonality`` times the mean of
+    ``||A A^T - I||`` and ``||B^T B - I||``.
+    Trains ``initial_rank * (d_in + d_out + 1)`` parameters per layer. Saved are, once pruning has
+    begun, only the directions that are left.
+    """
+
+    target_rank: int = 8
+    initial_rank: int = 12
+    alpha: int = 32
+    begin: float = 0.1
+    end: float = 0.6
+    orthogonality: float = 0.1
+
+    title: ClassVar[str] = "AdaLoRA"
+    tuner: ClassVar[str] = "AdaLoraConfig"
+    family: ClassVar[Family] = "reparameterised"
+    paper: ClassVar[str] = "Zhang et al., 2023, arXiv:2303.10512"
+    defaults_from: ClassVar[str] = (
+        "Zhang et al., MNLI: pruning from 9 to 59 % of the steps, orthogonality 0.1, initial rank "
+        "1.5 times the target; alpha: their code"
+    )
+    identity_at_start: ClassVar[bool] = True  # because e is zero
+    mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = "initial_rank"
+    #: Zhang et al., MNLI.
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("target_rank", "initial_rank", "alpha"):
+            check_whole(self.title, name, getattr(self, name), "try 4 to 64")
+        for name in ("begin", "end"):
+            object.__setattr__(self, name, fraction(self.title, name, getattr(self, name)))
+        value = positive(self.title, "orthogonality", self.orthogonality, "try 0.1 to 0.5")
+        object.__setattr__(self, "orthogonality", value)
+
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
+        """See the class."""
+        return self.initial_rank * (layer.d_in + layer.d_out + 1)
+
+    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
+        """See `LinearMethod.settings`."""
+        return self._schedule(_SOME_STEPS) | {
+            "init_r": self.initial_rank,
+            "target_r": min(self.target_rank, self.initial_rank),
+            "lora_alpha": self.alpha,
+            "orth_reg_weight": self.orthogonality,
+        }
+
+    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+        """See `Method.attach_for`: the schedule of a run of so many steps."""
+        config = replace(
+            cast("AdaLoraConfig", self.config(model)), **self._schedule(occasion.steps)
+        )
+        return cast("nn.Module", self._wrap(model, config))
+
+    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+        """See `Method.hook`: the penalty and the pruning."""
+        return AdaloraHook(cast("PeftModel", adapted))
+
+    def save(self, adapted: nn.Module, folder: Path) -> None:
+        """See `Method.save`: without the directions that were pruned."""
+        config: Any = cast("PeftModel", adapted).active_peft_config
+        if config.rank_pattern:
+            # Not what the last step kept: the best state may be that of an earlier one.
+            config.rank_pattern = {
+                name: (parameter != 0).flatten().tolist()
+                for name, parameter in cast(
+                    "Any", adapted
+                ).base_model.model.named_parameters()
+                if "lora_E" in name
+            }
+        super().save(adapted, folder)
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        adapted = super()._wrap(model, config)
+        for name, parameter in adapted.named_parameters():
+            if ".ranknum." in name:  # a constant, which peft unfreezes on a bfloat16 base
+                parameter.requires_grad_(False)
+        return adapted
+
+    def _schedule(self, steps: int) -> dict[str, int]:
+        begin, end = round(self.begin * steps), round(self.end * steps)
+        # At least one step has to lie between begin and end, and before the run is over.
+        begin = min(begin, max(0, steps - 2))
+        final = min(max(0, steps - end), max(0, steps - begin - 1))
+        return {"total_step": steps, "tinit": begin, "tfinal": final, "deltaT": 1}
+
+
+class AdaloraHook(Hook):
+    """Prunes after every step, and keeps the factors orthogonal."""
+
+    def __init__(self, adapted: PeftModel) -> None:
+        self.tuner: Any = adapted.base_model
+        self.config: Any = adapted.active_peft_config
+        named = dict(adapted.named_parameters())
+        self.first = [p for name, p in named.items() if "lora_A" in name]
+        self.second = [p for name, p in named.items() if "lora_B" in name]
+
+    def penalty(self) -> torch.Tensor:
+        """The orthogonal regularisation of the paper's equation 4, as `peft` averages it."""
+        import torch
+
+        grams = [a @ a.T for a in self.first] + [b.T @ b for b in self.second]
+        distances = [
+            torch.linalg.norm(g - torch.eye(len(g), device=g.device)) for g in grams
+        ]
+        return (
+            cast("torch.Tensor", self.config.orth_reg_weight)
+            * torch.stack(distances).mean()
+        )
+
+    def after_step(self, step: int) -> None:
+        """Update the scores from the gradients, and prune."""
+        self.tuner.update_and_allocate(step)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Running scores, and which directions are left."""
+        import torch
+
+        scores = self.tuner.rankallocator
+        kinds = {
+            "ipt": scores.ipt,
+            "mean": scores.exp_avg_ipt,
+            "spread": scores.exp_avg_unc,
+        }
+        found = {
+            f"{kind}|{name}": tensor
+            for kind, tensors in kinds.items()
+            for name, tensor in tensors.items()
+        }
+        pattern = self.config.rank_pattern or {}
+        return found | {
+            f"kept|{name}": torch.tensor(kept) for name, kept in pattern.items()
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See `Hook.load_state`."""
+        scores = self.tuner.rankallocator
+        kinds = {
+            "ipt": scores.ipt,
+            "mean": scores.exp_avg_ipt,
+            "spread": scores.exp_avg_unc,
+        }
+        for tensors in kinds.values():
+            tensors.clear()
+        device = self.first[0].device
+        kept = {}
+        for packed, tensor in state.items():
+            kind, _, name = packed.partition("|")
+            if kind == "kept":
+                kept[name] = tensor.tolist()
+            else:
+                kinds[kind][name] = tensor.to(device)
+        self.config.rank_pattern = kept or None
+
+
+METHOD = Adalora

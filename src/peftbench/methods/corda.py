@@ -1,0 +1,75 @@
+"""CorDA: LoRA that starts from the weight's directions that matter to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from peftbench.methods._calibrate import rows
+from peftbench.methods._residual import ResidualLora
+from peftbench.methods._settings import check_whole, one_of
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from peftbench.methods._hook import Occasion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corda(ResidualLora):
+    """Context-oriented decomposition adaptation (Yang et al., 2024, arXiv:2406.05223).
+
+    Computes ``(W - s B0 A0) x + s B A x`` with s = alpha / rank. A: (rank, d_in) and
+    B: (d_out, rank) start at A0 and B0, singular directions of ``W C``, times the inverse of
+    C: (d_in, d_in), the covariance of the layer's inputs over training examples; the leading
+    ones in mode "ipm" (learn the task), the least in "kpm" (keep what is known).
+    Trains ``rank * (d_in + d_out)`` parameters per layer. Saved are start and end, a LoRA of
+    twice the rank. `attach`, which sees no data, starts as `lora` does; a run starts from data.
+    """
+
+    mode: Literal["ipm", "kpm"] = "ipm"
+    examples: int = 256
+
+    title: ClassVar[str] = "CorDA"
+    paper: ClassVar[str] = "Yang et al., 2024, arXiv:2406.05223"
+    defaults_from: ClassVar[str] = (
+        "256 examples and instruction-previewed adaptation: Yang et al.; the rest: those of `lora`"
+    )
+    #: Yang et al., all models, as in PiSSA.
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-5}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.title, "mode", self.mode, ("ipm", "kpm"))
+        check_whole(self.title, "examples", self.examples, "try 256")
+
+    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+        """See `Method.attach_for`: the start from the data."""
+        from peft.tuners.lora.config import CordaConfig
+        from peft.tuners.lora.corda import preprocess_corda
+
+        from peftbench.models._shapes import Shapes
+
+        config: Any = self.config(model)
+        # peft spells "all-linear" out only when it wraps a model, which comes later.
+        config.target_modules = {layer.leaf for layer in self.layers(Shapes.of(model))}
+        config.init_lora_weights = "corda"
+        config.corda_config = CordaConfig(corda_method=self.mode)
+
+        def run_model() -> None:
+            for row in rows(occasion, self.examples):
+                model(input_ids=row, use_cache=False)
+
+        modes = {module: module.training for module in model.modules()}
+        try:
+            preprocess_corda(model, config, run_model)
+            return self._attach(model, config)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+                vars(module).pop("eigens", None)
+
+
+METHOD = Corda

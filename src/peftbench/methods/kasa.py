@@ -1,0 +1,95 @@
+"""KaSA: the weight loses its least singular directions, and trained ones take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._linear import NOT_LINEAR
+from peftbench.methods._method import Family
+from peftbench.methods._settings import positive
+from peftbench.methods.lora import Lora
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from peftbench.models._shapes import Linear, Shapes
+
+
+class KasaHook(Hook):
+    """The two regularisers of the paper's equation 12."""
+
+    def __init__(self, adapted: nn.Module) -> None:
+        self.adapted: Any = adapted
+
+    def penalty(self) -> torch.Tensor:
+        """See `Hook.penalty`."""
+        return cast("torch.Tensor", self.adapted.base_model._get_kasa_loss())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kasa(Lora):
+    """Knowledge-aware singular-value adaptation (Wang et al., 2024, arXiv:2412.06071).
+
+    Computes ``W' x + (alpha / rank) * B diag(s) A x`` with W': (d_out, d_in), frozen, the
+    weight without its `rank` smallest singular directions; A: (rank, d_in), random, B: (d_out,
+    rank), zero, s: (rank,), random, all trained. The loss gains ``beta ||s||^2`` and
+    ``gamma (||B^T B - I|| + ||A A^T - I||)`` of every layer. `detach` brings the base's weight
+    back; loading an adapter takes the directions out again.
+    Trains ``rank * (d_in + d_out + 1)`` parameters per layer, rank below the smallest width.
+    """
+
+    beta: float = 0.0001
+    gamma: float = 0.001
+
+    title: ClassVar[str] = "KaSA"
+    family: ClassVar[Family] = "reparameterised"
+    paper: ClassVar[str] = "Wang et al., 2024, arXiv:2412.06071"
+    defaults_from: ClassVar[str] = (
+        "beta 1e-4, gamma 1e-3: Wang et al. and peft; the rest: those of `lora`"
+    )
+    identity_at_start: ClassVar[bool] = False  # the weight loses directions
+    mergeable: ClassVar[bool] = True
+    budget_knob: ClassVar[str | None] = "rank"
+    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    #: That of `lora`.
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        value = positive(self.title, "beta", self.beta, "try 1e-4")
+        object.__setattr__(self, "beta", value)
+        value = positive(self.title, "gamma", self.gamma, "try 1e-3")
+        object.__setattr__(self, "gamma", value)
+
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
+        """See the class."""
+        return self.fitting_rank(shapes) * (layer.d_in + layer.d_out + 1)
+
+    def settings(self, shapes: Shapes) -> dict[str, Any]:
+        """See `Lora.settings`."""
+        from peft.tuners.lora.config import KasaConfig
+
+        rank, kasa = self.fitting_rank(shapes), KasaConfig(beta=self.beta, gamma=self.gamma)
+        return super().settings(shapes) | {"r": rank, "kasa_config": kasa}
+
+    def fitting_rank(self, shapes: Shapes) -> int:
+        """The rank, at least one direction of every weight being left."""
+        return min(self.rank, self.narrowest(shapes) - 1)
+
+    def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
+        """Those of all targets."""
+        from peftbench.models._shapes import Shapes
+
+        return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
+
+    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+        """See `Method.hook`: the penalty."""
+        return KasaHook(adapted)
+
+
+METHOD = Kasa
