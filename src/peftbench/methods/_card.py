@@ -13,39 +13,14 @@ from peftbench import methods
 from peftbench.catalogue import explained
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.methods._method import Method
-from peftbench.models import Shapes
+from peftbench.models import Shapes, shipped
 from peftbench.spec import Training
 
-_LLAMA: Mapping[str, Any] = {"model_type": "llama", "vocab_size": 128256}
-
-#: Models on which sizes are told, by name; their shapes as published with the weights.
-REFERENCES: Mapping[str, Mapping[str, Any]] = {
-    "Llama-3-8B": {
-        **_LLAMA,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-    },
-    "Llama-3.2-1B": {
-        **_LLAMA,
-        "hidden_size": 2048,
-        "intermediate_size": 8192,
-        "num_hidden_layers": 16,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "tie_word_embeddings": True,
-    },
-    "Qwen2.5-7B": {
-        "model_type": "qwen2",
-        "vocab_size": 152064,
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-    },
+#: Models on which sizes are told, and their ids on the hub; their configs ship with us.
+REFERENCES: Mapping[str, str] = {
+    "Llama-3-8B": "meta-llama/Meta-Llama-3-8B",
+    "Llama-3.2-1B": "meta-llama/Llama-3.2-1B",
+    "Qwen2.5-7B": "Qwen/Qwen2.5-7B",
 }
 
 
@@ -118,7 +93,7 @@ def _card(name: str) -> Card:
 @cache
 def shapes(model: str) -> Shapes:
     """The shapes of a model of `REFERENCES`."""
-    return Shapes.from_config(REFERENCES[model])
+    return Shapes.from_config(shipped()[REFERENCES[model]].config)
 
 
 def _count(method: Method, on: Shapes) -> int | None:
