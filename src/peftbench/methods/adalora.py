@@ -14,7 +14,7 @@ from peftbench.methods._settings import check_whole, fraction, positive
 
 if TYPE_CHECKING:
     import torch
-    from peft import AdaLoraConfig, PeftModel
+    from peft import AdaLoraConfig, PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
 

@@ -181,6 +181,175 @@ def tensor_train(model: Any, values: Values) -> None:
             after(model, place, lambda y, x, w=weight: y + 2.0 * by_rows(w, x))
 
 
+def kronecker(v: Any, side: str, rules: torch.Tensor) -> torch.Tensor:
+    """The sum of Kronecker products, by torch.kron."""
+    s, t = v[f"adapter.{side}.s"], v[f"adapter.{side}.t"]
+    products = [torch.kron(a, torch.outer(s[i], t[i])) for i, a in enumerate(rules)]
+    return torch.stack(products).sum(0)
+
+
+def hypercomplex(model: Any, values: Values) -> None:
+    (rules,) = (
+        tensor
+        for v in values.values()
+        for n, tensor in v.items()
+        if n.endswith("owned.values")
+    )
+
+    def change(h: torch.Tensor, _x: torch.Tensor, v: Any) -> torch.Tensor:
+        down = kronecker(v, "down", rules)
+        inner = nn.functional.gelu(by_rows(down, h) + v["adapter.down.bias"])
+        up = kronecker(v, "up", rules)
+        return h + by_rows(up, inner) + v["adapter.up.bias"]
+
+    for i in LAYERS:
+        for place in (f"layers.{i}.mlp", f"layers.{i}.self_attn"):
+            after(model, place, lambda h, x, v=values[place]: change(h, x, v))
+
+
+def rotated(x: torch.Tensor, position: int) -> torch.Tensor:
+    """Rotary embedding of one head's vector, theta 10,000, halves apart."""
+    half = x.shape[0] // 2
+    angles = position / 10_000 ** (torch.arange(half, dtype=torch.float64) / half)
+    first, second = x[:half], x[half:]
+    return torch.cat(
+        [
+            first * angles.cos() - second * angles.sin(),
+            second * angles.cos() + first * angles.sin(),
+        ]
+    )
+
+
+def attention_with_prefix(attention: Any, v: Any) -> Any:
+    """One query after the other: softmax over the prefix and all tokens up to it."""
+
+    def forward(hidden_states: torch.Tensor, **_: Any) -> Any:
+        q, k, value = (
+            getattr(attention, f"{leaf}_proj")(hidden_states) for leaf in ("q", "k", "v")
+        )
+        rows = []
+        for row in range(hidden_states.shape[0]):
+            tokens = []
+            for i in range(hidden_states.shape[1]):
+                gate = torch.zeros(())
+                if "gate.weight" in v:
+                    x = hidden_states[row, i]
+                    opened = (v["gate.weight"][0] * x).sum() + v["gate.bias"][0]
+                    gate = torch.log(1 / (1 + torch.exp(-opened)))
+                heads = []
+                for head in range(4):
+                    shared = head // 2  # two heads to one of keys and values
+                    mine, theirs = (
+                        slice(8 * head, 8 * head + 8),
+                        slice(8 * shared, 8 * shared + 8),
+                    )
+                    query = rotated(q[row, i, mine], i)
+                    keys = [
+                        *v["keys"][shared],
+                        *(rotated(k[row, j, theirs], j) for j in range(i + 1)),
+                    ]
+                    seen = [
+                        *v["values"][shared],
+                        *(value[row, j, theirs] for j in range(i + 1)),
+                    ]
+                    scores = torch.stack([(query * key).sum() / 8**0.5 for key in keys])
+                    added = gate * (torch.arange(len(keys)) < len(v["keys"][shared]))
+                    weights = torch.softmax(scores + added, 0)
+                    heads.append((weights[:, None] * torch.stack(seen)).sum(0))
+                tokens.append(torch.cat(heads))
+            rows.append(torch.stack(tokens))
+        return attention.o_proj(torch.stack(rows)), None
+
+    return forward
+
+
+def mix_and_match(model: Any, values: Values) -> None:
+    for i in LAYERS:
+        attention: Any = module(model, f"layers.{i}.self_attn")
+        attention.forward = attention_with_prefix(
+            attention, values[f"layers.{i}.self_attn"]
+        )
+        v = values[f"layers.{i}.mlp"]
+        after(model, f"layers.{i}.mlp", lambda h, x, v=v: h + 4.0 * bottleneck(v, x))
+
+
+def gate_of(v: Any, z: torch.Tensor) -> torch.Tensor:
+    return torch.sigmoid(by_rows(v["gate.weight"], z) + v["gate.bias"])
+
+
+def three_behind_gates(model: Any, values: Values) -> None:
+    for i in LAYERS:
+        attention: Any = module(model, f"layers.{i}.self_attn")
+        attention.forward = attention_with_prefix(
+            attention, values[f"layers.{i}.self_attn"]
+        )
+        for leaf in "qv":
+            v = values[f"layers.{i}.self_attn.{leaf}_proj"]
+            after(
+                model,
+                f"layers.{i}.self_attn.{leaf}_proj",
+                lambda y, x, v=v: (
+                    y + gate_of(v, x) * 2.0 * by_rows(v["branch.b"] @ v["branch.a"], x)
+                ),
+            )
+        v = values[f"layers.{i}.mlp"]
+        inside = {n.removeprefix("branch."): tensor for n, tensor in v.items()}
+        after(
+            model,
+            f"layers.{i}.mlp",
+            lambda h, x, v=v, inside=inside: h + gate_of(v, h) * bottleneck(inside, h),
+        )
+
+
+def layer_norm(v: Any, name: str, x: torch.Tensor) -> torch.Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return scaled * v[f"{name}.weight"] + v[f"{name}.bias"]
+
+
+def side_block(v: Any, s: torch.Tensor) -> torch.Tensor:
+    """Width 8 in 4 heads, one query after the other."""
+    qkv = by_rows(v["block.qkv.weight"], layer_norm(v, "block.attention_norm", s))
+    out = torch.zeros_like(s)
+    for row in range(s.shape[0]):
+        for i in range(s.shape[1]):
+            heads = []
+            for head in range(4):
+                at = 2 * head
+                query = qkv[row, i, at : at + 2]
+                keys = qkv[row, : i + 1, 8 + at : 10 + at]
+                seen = qkv[row, : i + 1, 16 + at : 18 + at]
+                weights = torch.softmax((keys * query).sum(-1) / 2**0.5, 0)
+                heads.append((weights[:, None] * seen).sum(0))
+            one = torch.zeros_like(out)
+            one[row, i] = 1
+            out = out + one * torch.cat(heads)
+    s = s + by_rows(v["block.out.weight"], out)
+    inner = by_rows(v["block.inner.weight"], layer_norm(v, "block.feed_forward_norm", s))
+    return s + by_rows(v["block.outer.weight"], nn.functional.gelu(inner))
+
+
+def ladder(model: Any, values: Values) -> None:
+    state: dict[str, torch.Tensor] = {}
+
+    def climb(h: torch.Tensor, x: torch.Tensor, v: Any) -> torch.Tensor:
+        if "down_input.weight" in v:
+            state["s"] = by_rows(v["down_input.weight"], x)
+        share = 1 / (1 + torch.exp(-v["alpha"] / 0.1))
+        mixed = share * by_rows(v["down.weight"], h) + (1 - share) * state["s"]
+        state["s"] = side_block(v, mixed)
+        return h
+
+    for i in LAYERS:
+        after(model, f"layers.{i}", lambda h, x, v=values[f"layers.{i}"]: climb(h, x, v))
+    top = values["norm"]
+    after(
+        model,
+        "norm",
+        lambda h, x: h + by_rows(top["up.weight"], layer_norm(top, "norm", state["s"])),
+    )
+
+
 CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("sequential-bottleneck", {"bottleneck": 5}, sequential),
     ("double-bottleneck", {"bottleneck": 5}, double),
@@ -198,6 +367,10 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("hydra", {"rank": 3, "scale": 0.5}, beside_and_behind),
     ("dylora", {"rank": 4, "alpha": 2}, low_rank(0.5)),
     ("fact", {"rank": 3, "scale": 2.0}, tensor_train),
+    ("compacter", {"bottleneck": 8}, hypercomplex),
+    ("mam", {"prefix_tokens": 3, "bottleneck": 5}, mix_and_match),
+    ("unipelt", {"prefix_tokens": 3, "bottleneck": 5, "rank": 4}, three_behind_gates),
+    ("lst", {"side_width": 8}, ladder),
 ]
 
 

@@ -24,6 +24,11 @@ def weight_of(layer: nn.Module) -> torch.Tensor:
             f"This method reads or changes the weights of linear layers, and those of a "
             f"{type(layer).__name__} are quantised; load the base model without quantisation."
         )
+    return as_rows(layer, weight)
+
+
+def as_rows(layer: nn.Module, weight: torch.Tensor) -> torch.Tensor:
+    """A tensor of the shape of the layer's own weight as (d_out, d_in)."""
     return weight.t() if isinstance(layer, Conv1D) else weight
 
 
