@@ -23,7 +23,6 @@ NON_LINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "silu": functional.silu,
-    "none": lambda x: x,
 }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from peftbench.methods._native.places import Block
     from peftbench.models._shapes import Shapes
 
-_NON_LINEARITIES = ("relu", "gelu", "silu", "none")
+_NON_LINEARITIES = ("relu", "gelu", "silu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,10 +27,13 @@ class NativeMethod(PeftMethod):
         `found` is what the method read from data, if it does; see `NativeConfig`.
         """
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
+    def config(self, model: PreTrainedModel) -> PeftConfig:
+        """See `PeftMethod.config`; raises `InvalidSpec` where the closed form does, for
+        settings that do not fit `model`."""
         from peftbench.methods._native.tuner import NativeConfig
+        from peftbench.models._shapes import Shapes
 
+        self.trainable_parameters(Shapes.of(model))
         return NativeConfig(
             task_type="CAUSAL_LM", method=self.name(), parameters=self.parameters()
         )
