@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from peftbench import tasks
+from peftbench.engine.grade import grade
+from peftbench.engine.rescore import _answers
 from peftbench.engine.scored import Scored
 from peftbench.evaluation.predict import Output
 from peftbench.evaluation.programs import Execution
 from peftbench.evaluation.sandbox import Bubblewrap, Unprotected
+from peftbench.spec.cell import canonical_json
 
 TASK = tasks.get("apps")
 EXAMPLE = TASK.to_example(TASK.example_row)
@@ -117,3 +121,46 @@ def test_other_tasks_have_no_programs() -> None:
     assert one.verdicts is None
     assert one.unavailable == ()
     assert values(one)["chrf"] == pytest.approx(1.0)
+
+
+def _table(one: Scored) -> pa.Table:
+    """The rows as a store gives them back."""
+    verdicts = one.verdicts
+    return pa.Table.from_pylist(
+        [
+            {
+                "output": output.text,
+                "answer": output.answer,
+                "target": EXAMPLE.target,
+                "group": EXAMPLE.group,
+                "references": list(EXAMPLE.references),
+                "extra": canonical_json(dict(EXAMPLE.extra)),
+                "samples": list(output.samples),
+                "verdict": verdicts.first[i] if verdicts else None,
+                "sampled_verdicts": list(verdicts.others[i]) if verdicts else [],
+            }
+            for i, output in enumerate(one.outputs)
+        ]
+    )
+
+
+def _read(raw: str, _extra: object) -> str | None:
+    return TASK.read_answer(raw)
+
+
+def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
+    stored = _table(scored((RIGHT, *[WRONG] * 5), (WRONG, *[WRONG] * 5), execution=NONE))
+    with pytest.raises(ValueError, match="cannot be run safely"):
+        _answers(TASK, stored, _read, NONE)
+    graded = grade(TASK, _answers(TASK, stored, _read, Execution(sandbox)))
+    found = {score.name: score.value for score in graded.scores}
+    assert (found["pass_at_1"], found["pass_at_5"]) == (0.5, 0.0)
+    assert list(graded.rows) == [1.0, 0.0]
+
+
+def test_scoring_again_takes_stored_verdicts_and_runs_nothing(sandbox: Bubblewrap) -> None:
+    stored = _table(scored((RIGHT,), (WRONG,), execution=Execution(sandbox)))
+    graded = grade(TASK, _answers(TASK, stored, _read, NONE))
+    found = {score.name: score.value for score in graded.scores}
+    assert found["pass_at_1"] == 0.5
+    assert "pass_at_5" not in found

@@ -57,6 +57,13 @@ Plugins = Annotated[
         help="A Python file with a method, task or metric of yours; may be given again.",
     ),
 ]
+UnsafeRunCode = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-run-code",
+        help="Run programs that a model wrote even where there is no sandbox.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

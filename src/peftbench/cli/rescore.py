@@ -22,6 +22,7 @@ def rescore(
     benchmark: Annotated[
         str | None, typer.Option(help="Its cells alone; default those of all.")
     ] = None,
+    unsafe_run_code: options.UnsafeRunCode = False,
 ) -> None:
     """Score all finished cells again from their stored predictions, and show what changed.
 
@@ -36,7 +37,7 @@ def rescore(
     opened = Store.open(store, create=False)
     try:
         planned = _planned(opened, benchmark)
-        found = list(again(opened, planned))
+        found = list(again(opened, planned, unsafe_run_code=unsafe_run_code))
     finally:
         opened.close()
     rows = [row for one in found for row in _changes(planned[one.record.cell.id], one)]

@@ -50,13 +50,7 @@ def run(
     robust: Annotated[
         bool, typer.Option("--robust", help="Score adapters on perturbed test sets too.")
     ] = False,
-    unsafe_run_code: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-run-code",
-            help="Run programs that a model wrote even where there is no sandbox.",
-        ),
-    ] = False,
+    unsafe_run_code: options.UnsafeRunCode = False,
 ) -> None:
     """Run a benchmark: only what its store does not hold yet.
 

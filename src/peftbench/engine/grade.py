@@ -40,8 +40,13 @@ def grade(task: Task, answers: Answers) -> Grade:
 
 
 def unmet(metric: str, answers: Answers) -> tuple[str, ...]:
-    """The columns that a metric needs and these answers do not have."""
-    return tuple(name for name in metrics.get(metric).needs if not getattr(answers, name))
+    """The columns that a metric needs and these answers do not have, and samples."""
+    kind = metrics.get(metric)
+    samples = min(map(len, answers.sampled_verdicts), default=0)
+    return (
+        *(name for name in kind.needs if not getattr(answers, name)),
+        *((f"{kind.samples} samples",) if samples < kind.samples else ()),
+    )
 
 
 def score_of(

@@ -21,6 +21,7 @@ from peftbench.errors import PeftbenchError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.metrics._baselines import constant_score
+from peftbench.evaluation.programs import Execution, run_programs
 from peftbench.store import Record, Rescored, Score, Store
 from peftbench.tasks import Task, peft_bench
 
@@ -50,8 +51,13 @@ class Rescoring:
         return self.new is not self.old
 
 
-def rescore(store: Store, cell_ids: Iterable[str]) -> Iterator[Rescoring]:
-    """Score finished cells again, and store the scores that are not those in force."""
+def rescore(
+    store: Store, cell_ids: Iterable[str], *, unsafe_run_code: bool = False
+) -> Iterator[Rescoring]:
+    """Score finished cells again, and store the scores that are not those in force.
+
+    Programs are run where no verdict on them is stored, or they are read otherwise today.
+    """
     records = store.records(cell_ids)
     newest = store.rescorings.newest(records)
     for cell_id, record in records.items():
@@ -59,7 +65,7 @@ def rescore(store: Store, cell_ids: Iterable[str]) -> Iterator[Rescoring]:
             continue
         shown = newest[cell_id].applied_to(record) if cell_id in newest else record
         try:
-            rescored, rows = _rescored(store, record, shown)
+            rescored, rows = _rescored(store, record, shown, unsafe=unsafe_run_code)
         except (PeftbenchError, ValueError) as error:
             yield Rescoring(record, shown.scores, shown.scores, str(error))
             continue
@@ -87,7 +93,7 @@ def scorer_digest(task: str, record: Record) -> str:
 
 
 def _rescored(
-    store: Store, record: Record, shown: Record
+    store: Store, record: Record, shown: Record, *, unsafe: bool
 ) -> tuple[Rescored, list[float | None]]:
     name, protocol = record.cell.task.name, record.cell.protocol
     task = tasks.get(name, protocol)
@@ -95,7 +101,9 @@ def _rescored(
     if table is None:
         raise ValueError("It has no stored predictions.")
     read = _reader(record, task)
-    answers = _answers(task, table, read)
+    takes_programs = any(metrics.get(metric).runs_programs for metric in task.metrics)
+    execution = Execution.here(unsafe=unsafe) if takes_programs else None
+    answers = _answers(task, table, read, execution)
     graded = grade(task, answers)
     scores = [*graded.scores, *_likelihood(answers, table)]
     for test in task.further_tests:
@@ -123,6 +131,7 @@ def _rescored(
         rescored_at=now(),
         scores=tuple(scores),
         baselines=tuple(baselines),
+        ran_programs_unsafely=_ran_unsafely(answers, table, execution),
     )
     return rescored, list(graded.rows)
 
@@ -136,7 +145,10 @@ def _reader(record: Record, task: Task) -> Callable[[str, Mapping[str, Any]], st
 
 
 def _answers(
-    task: Task, table: pa.Table, read: Callable[[str, Mapping[str, Any]], str | None]
+    task: Task,
+    table: pa.Table,
+    read: Callable[[str, Mapping[str, Any]], str | None],
+    execution: Execution | None = None,
 ) -> Answers:
     rows = table.to_pylist()
     strangers = {row["target"] for row in rows} - set(task.labels) if task.labels else ()
@@ -162,6 +174,8 @@ def _answers(
         if ran
         else (),
     )
+    if execution is not None and not ran:
+        answers = _judged(answers, task, rows, execution)
     missing = unmet(task.headline, answers)
     if missing:
         raise ValueError(
@@ -169,6 +183,27 @@ def _answers(
             "predictions do not hold as they are read today. Run the cell again."
         )
     return answers
+
+
+def _judged(
+    answers: Answers, task: Task, rows: Sequence[Mapping[str, Any]], execution: Execution
+) -> Answers:
+    """The answers with verdicts, their programs run now by the tests that are stored."""
+    programs = [
+        [answer, *map(task.read_answer, row.get("samples") or ())]
+        for answer, row in zip(answers.predicted, rows, strict=True)
+    ]
+    found = run_programs(programs, answers.extras, execution)
+    if found is None:
+        raise ValueError(execution.reason)
+    return replace(answers, verdicts=found.first, sampled_verdicts=found.others)
+
+
+def _ran_unsafely(answers: Answers, table: pa.Table, execution: Execution | None) -> bool:
+    """Whether verdicts are new, and come from no sandbox."""
+    runner = execution.runner if execution else None
+    stored = table.column("verdict").to_pylist() if runner else []
+    return runner is not None and not runner.is_safe and stored != [*answers.verdicts]
 
 
 def _likelihood(answers: Answers, table: pa.Table) -> list[Score]:

@@ -84,7 +84,11 @@ class Execution:
             return cls(Bubblewrap())
         if unsafe:
             return cls(Unprotected())
-        return cls(None, f"Programs cannot be run safely: {reason}")
+        return cls(
+            None,
+            f"Programs cannot be run safely: {reason} Then `peftbench rescore` runs what is "
+            "stored; --unsafe-run-code runs it without a sandbox.",
+        )
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,22 @@ class Rescored(Stored):
     rescored_at: str
     scores: tuple[Score, ...]
     baselines: tuple[Baseline, ...]
+    ran_programs_unsafely: bool = False
+    """Whether programs were run for this without a sandbox."""
 
     def applied_to(self, record: Record) -> Record:
         """The record as reports show it: with these scores."""
+        told = {score.name for score in self.scores}
+        unsafe = record.manifest.ran_programs_unsafely or self.ran_programs_unsafely
         return record.model_copy(
-            update={"scores": self.scores, "baselines": self.baselines}
+            update={
+                "scores": self.scores,
+                "baselines": self.baselines,
+                "unavailable": tuple(m for m in record.unavailable if m.name not in told),
+                "manifest": record.manifest.model_copy(
+                    update={"ran_programs_unsafely": unsafe}
+                ),
+            }
         )
 
 

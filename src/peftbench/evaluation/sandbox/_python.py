@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -31,10 +32,15 @@ class Interpreter:
         return (self.executable, self.library, *self.shared)
 
 
+def base_executable() -> Path:
+    """The interpreter of this process, whatever environment it was started from."""
+    return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+
+
 @lru_cache
 def this_interpreter() -> Interpreter:
-    """The base interpreter of this process, whatever environment it was started from."""
-    executable = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+    """The base interpreter with all that it needs."""
+    executable = base_executable()
     library = Path(sysconfig.get_path("stdlib")).resolve()
     modules = [
         path
@@ -55,13 +61,16 @@ def this_interpreter() -> Interpreter:
 
 def _shared_objects(binaries: tuple[Path, ...]) -> tuple[Path, ...]:
     """Every shared object that one of `binaries` loads, the loader itself included."""
+    ldd = shutil.which("ldd", path=f"{os.environ.get('PATH', '')}:{os.defpath}")
+    if ldd is None:
+        return ()  # the first program then does not start, and says what it lacks
     said = subprocess.run(
-        ["ldd", *map(str, binaries)],
+        [ldd, *map(str, binaries)],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env={"PATH": os.environ.get("PATH", os.defpath)},
+        env={"PATH": os.defpath},
     ).stdout
     found = {Path(os.path.normpath(path)) for path in _FOUND.findall(said)}
     # glibc loads it when a thread ends, so that nothing names it before.

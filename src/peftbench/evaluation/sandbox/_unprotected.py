@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from peftbench.evaluation.sandbox._process import (
     sealed,
     watch,
 )
-from peftbench.evaluation.sandbox._python import this_interpreter
+from peftbench.evaluation.sandbox._python import base_executable
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,8 @@ class Unprotected:
             read = stdin.encode("utf-8", "replace")
             stdin_fd = stack.enter_context(sealed("stdin", read))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="peftbench-"))
-            executable = str(this_interpreter().executable or sys.executable)
             return watch(
-                [executable, *guest_arguments(text, program, limits)],
+                [str(base_executable()), *guest_arguments(text, program, limits)],
                 stdin_fd=stdin_fd,
                 pass_fds=(text,),
                 limits=limits,
