@@ -103,6 +103,21 @@ def test_no_neighbour_is_nearer(name: str) -> None:
         assert abs(count - wanted) >= distance
 
 
+@pytest.mark.parametrize("name", WITH_A_KNOB)
+def test_what_a_budget_chose_can_be_attached_and_has_that_size(name: str) -> None:
+    method = methods.get(name)()
+    model = tiny_llama()
+    shapes = Shapes.of(model)
+    wanted = round(0.6 * method.trainable_parameters(shapes))
+    try:
+        turned, settled = solve("x", method, shapes, Budget(trainable_parameters=wanted))
+    except InvalidSpec:  # its sizes are further apart than a factor of two: see the message
+        return
+    adapted = turned.attach(model)
+    counted = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert counted == settled.achieved
+
+
 @pytest.mark.parametrize(
     ("budget", "rank", "achieved"),
     [

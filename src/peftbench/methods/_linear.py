@@ -52,7 +52,8 @@ class LinearMethod(PeftMethod):
         """Trained scalars of one layer."""
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """The sum over all targets."""
+        """The sum over all targets; raises `InvalidSpec` where a setting does not fit."""
+        self.settings(shapes)
         return sum(self.layer_parameters(layer, shapes) for layer in self.layers(shapes))
 
     @abstractmethod

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from peftbench.errors import InvalidSpec
 from peftbench.methods._linear import LinearMethod
 from peftbench.methods._method import Family
 from peftbench.methods._settings import check_whole
@@ -46,6 +47,11 @@ class Gralora(LinearMethod):
         check_whole(self.title, "rank", self.rank, "try 16 to 128")
         check_whole(self.title, "alpha", self.alpha, "twice the rank is common")
         check_whole(self.title, "num_blocks", self.num_blocks, "try 2 or 4")
+        if self.rank % self.num_blocks:
+            raise InvalidSpec(
+                f"GraLoRA shares its rank among {self.num_blocks} blocks, and {self.rank} does "
+                f"not divide; choose a multiple of {self.num_blocks} as rank."
+            )
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
         """See the class."""

@@ -34,6 +34,19 @@ class OneLinearConfig(PretrainedConfig):  # type: ignore[misc]  # transformers i
         super().__init__(**fields)
 
 
+class _Block(nn.Module):
+    """One layer, called as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH, bias=False)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """The layer of `rows`."""
+        out: torch.Tensor = self.layer(rows)
+        return out
+
+
 class OneLinear(PreTrainedModel):  # type: ignore[misc]
     """One linear layer without a bias, as small as a model that methods attach to can be.
 
@@ -44,15 +57,22 @@ class OneLinear(PreTrainedModel):  # type: ignore[misc]
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(OneLinearConfig())
-        self.layer = nn.Linear(WIDTH, WIDTH, bias=False)
+        # A list of one block: some methods look for the blocks of a model.
+        self.blocks = nn.ModuleList([_Block()])
         with torch.no_grad():
             generator = torch.Generator().manual_seed(seed)
             self.layer.weight.copy_(_random(generator) / math.sqrt(WIDTH))
         self.eval().requires_grad_(False)
 
+    @property
+    def layer(self) -> nn.Linear:
+        """The layer, without what a method put around it."""
+        found: Any = self.blocks[0].layer
+        return cast("nn.Linear", getattr(found, "base_layer", found))
+
     def forward(self, input_ids: torch.Tensor, **_: Any) -> CausalLMOutput:
         """The layer alone."""
-        return CausalLMOutput(logits=self.layer(input_ids))
+        return CausalLMOutput(logits=self.blocks[0](input_ids))
 
     def get_input_embeddings(self) -> None:
         """None: inputs are numbers."""
