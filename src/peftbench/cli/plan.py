@@ -43,12 +43,25 @@ def plan(
             help="Say what it takes to tell methods so many points apart.",
         ),
     ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Memory of the machine; default this one's, GPU or RAM."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Read memory off a step without data: seconds for each method."
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Show what `run` would do with the same arguments, without loading a model."""
     import os
 
     from peftbench import api
+    from peftbench.engine.fit import machine_memory_bytes
     from peftbench.engine.forecast import forecast
     from peftbench.engine.plan import make_plan
 
@@ -56,8 +69,14 @@ def plan(
     made = make_plan(benchmark, api.data_folder(data_dir))
     folder = options.store_folder(store, benchmark.name)
     records = _records(folder, must_exist=store is not None and store.exists())
-    forecasts = forecast(made, records.values())
     count = workers or len(os.sched_getaffinity(0))
+    memory = int(memory_gb * 1e9) if memory_gb is not None else machine_memory_bytes()
+    forecasts = forecast(
+        made,
+        records.values(),
+        memory_limit=memory and memory // count,  # every worker has a base of its own
+        exact=exact,
+    )
     shown = [] if margin is None else _evidence(made, folder, margin)
     if as_json:
         found = _as_json(made, records, forecasts, count)
@@ -168,6 +187,7 @@ def _as_json(
                 "predicted_seconds": forecasts[planned.cell.id].seconds,
                 "predicted_seconds_basis": forecasts[planned.cell.id].basis,
                 "predicted_memory_bytes": forecasts[planned.cell.id].memory_bytes,
+                "does_not_fit": _misfit(forecasts[planned.cell.id]),
             }
             for planned in plan.cells
         ],
@@ -233,10 +253,44 @@ def _print(
         markup=False,
         highlight=False,
     )
+    _print_misfits(plan, records, forecasts, console)
     if plan.benchmark.tuning:
         console.print(_tuning(plan, forecasts, workers), markup=False, highlight=False)
     _print_budgets(plan, console)
     _print_settings(plan, console)
+
+
+def _misfit(forecast: Forecast) -> dict[str, Any] | None:
+    return None if forecast.misfit is None else asdict(forecast.misfit)
+
+
+def _print_misfits(
+    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], console: Any
+) -> None:
+    """What will not fit, and the cheapest change that makes it fit."""
+    from peftbench.report import numbers
+
+    told = {}
+    for planned in plan.cells:
+        found = forecasts[planned.cell.id].misfit
+        if found is None or planned.cell.id in records:
+            continue
+        where = f"{planned.label} on {planned.model}, {planned.cell.task.name}"
+        needs = (
+            f"needs about {numbers.si(found.needed_bytes, 'B')}, and a worker has "
+            f"{numbers.si(found.limit_bytes, 'B')}"
+        )
+        advice = (
+            f"cheapest change: {' and '.join(found.change)} "
+            f"({numbers.si(found.becomes_bytes, 'B')})"
+            if found.change
+            else "no setting makes it fit: take a smaller model, fewer workers or more memory"
+        )
+        told[where] = f"{needs}; {advice}."
+    if told:
+        console.print("\nWill not fit:", style="bold")
+    for where, what in told.items():
+        console.print(f"  {where}: {what}", markup=False, highlight=False)
 
 
 def _print_budgets(plan: Plan, console: Any) -> None:

@@ -1,8 +1,10 @@
-"""What a run will need, estimated from shapes alone: no weights, no torch.
+"""What a run will need, estimated from shapes alone: no weights, no torch, at once.
 
-Closed forms for planning, not for comparing: what a report shows is measured by
-`cost/meter.py`. Activations follow Korthikanti et al., 2022 (arXiv:2205.05198) in
-counting what each layer keeps for its backward pass.
+Closed forms for planning, not for comparing: `predict.py` runs the very step without data
+and is exact, in seconds. Activations follow Korthikanti et al., 2022 (arXiv:2205.05198) in
+counting what each layer keeps for its backward pass; the shares were fitted to what
+`predict.py` says of Llama, Qwen, Phi, OLMo and the embedded model, and hold within a third
+of it (`tests/cost/test_closed_form.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +12,17 @@ from __future__ import annotations
 from peftbench.methods import Method
 from peftbench.models import Shapes
 
-#: Tensors of the width of the hidden state that a block keeps beside the inputs and
-#: outputs of its linear layers: two normalisations and two residual sums.
-_HIDDEN_TENSORS_PER_BLOCK = 4
+#: Of the inputs and outputs of a block's linear layers, what is kept with frozen weights.
+_KEPT_OF_LINEARS = 0.8
+#: Logits are there four times in float32: as they are, shifted, as log-probabilities, and
+#: their gradient. Gemma 2 caps them, which is one more.
+_BYTES_PER_LOGIT = 16
+_BYTES_PER_CAPPED_LOGIT = 20
+#: Families whose layers stand beside linear ones, and keep those layers' inputs too.
+_BESIDE_LINEARS = ("adapter", "reparameterised", "hybrid")
+#: Of the widths of those inputs, how many are kept once more: query, key and value share
+#: one in float32; under 16-bit weights each is turned into float32 on its own.
+_SHARED_INPUTS = 0.57
 
 
 def forward_flops_per_token(shapes: Shapes) -> int:
@@ -21,22 +31,76 @@ def forward_flops_per_token(shapes: Shapes) -> int:
     return 2 * sum(linear.d_in * linear.d_out for linear in shapes.linears)
 
 
-def training_flops_per_token(shapes: Shapes, method: Method) -> int:
-    """Forward, backward to the inputs, and gradients of what is trained."""
-    through = 2 * forward_flops_per_token(shapes)
+def training_flops_per_token(
+    shapes: Shapes, method: Method, *, gradient_checkpointing: bool = False
+) -> int:
+    """Forward, backward to the inputs, and gradients of what is trained; with
+    checkpointing the forward pass once more."""
+    passes = 3 if gradient_checkpointing else 2
+    through = passes * forward_flops_per_token(shapes)
     trained = min(method.trainable_parameters(shapes), shapes.parameters)
     return through + 2 * trained
 
 
 def peak_memory_bytes(
-    shapes: Shapes, method: Method, *, tokens: int, weight_bytes: int = 4
+    shapes: Shapes,
+    method: Method,
+    *,
+    batch: int,
+    length: int,
+    answer_length: int | None = None,
+    weight_bytes: int = 4,
+    gradient_checkpointing: bool = False,
 ) -> int:
-    """Weights, adapter with gradients and AdamW's two moments (float32), and the
-    activations of `tokens` tokens in one forward and backward pass."""
+    """Peak of a training step on `batch` rows of `length` tokens, the loss on the last
+    `answer_length` of each (None: on all): weights, what is trained in float32 with its
+    gradient and AdamW's two moments, and activations. Of a forward pass where nothing is
+    trained. Within a third of what `predict.py` says."""
     weights = shapes.parameters * weight_bytes
+    answers = batch * (length if answer_length is None else min(length, answer_length))
     if not method.trains:
-        return weights + 4 * tokens * max(shapes.hidden_size, shapes.vocab_size // 8)
-    trained = method.trainable_parameters(shapes)
-    kept = sum(linear.d_in + linear.d_out for linear in shapes.linears)
-    kept += _HIDDEN_TENSORS_PER_BLOCK * shapes.num_layers * shapes.hidden_size
-    return weights + 4 * 4 * trained + 4 * tokens * kept
+        width = max(6 * shapes.hidden_size, 3 * _widest(shapes))
+        return weights + weight_bytes * (
+            batch * length * width + answers * shapes.vocab_size
+        )
+    trained = min(method.trainable_parameters(shapes), shapes.parameters)
+    in_place = trained if trained == shapes.parameters else 0
+    activations = _activations(
+        shapes,
+        method,
+        tokens=batch * (length + int(getattr(method, "num_virtual_tokens", 0))),
+        answers=answers,
+        weight_bytes=4 if in_place else weight_bytes,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    # Gradients appear as activations go: the larger of both is there at the peak.
+    kept = weights - weight_bytes * in_place + 3 * 4 * trained
+    return kept + max(4 * trained, activations)
+
+
+def _widest(shapes: Shapes) -> int:
+    return max((linear.d_out for linear in shapes.linears), default=shapes.hidden_size)
+
+
+def _activations(
+    shapes: Shapes,
+    method: Method,
+    *,
+    tokens: int,
+    answers: int,
+    weight_bytes: int,
+    gradient_checkpointing: bool,
+) -> int:
+    widths = sum(linear.d_in + linear.d_out for linear in shapes.linears)
+    blocks = _KEPT_OF_LINEARS * weight_bytes * widths
+    if method.family in _BESIDE_LINEARS:
+        share = _SHARED_INPUTS if weight_bytes == 4 else 1.0
+        blocks += 4 * share * sum(linear.d_in for linear in shapes.linears)
+    is_capped = shapes.model_type == "gemma2"
+    logits = answers * (_BYTES_PER_CAPPED_LOGIT if is_capped else _BYTES_PER_LOGIT)
+    logits *= shapes.vocab_size
+    if gradient_checkpointing:
+        inputs = weight_bytes * shapes.num_layers * shapes.hidden_size
+        one_block = 1.2 * blocks / max(1, shapes.num_layers)  # and some of its gradients
+        return int(tokens * inputs + max(logits, tokens * one_block))
+    return int(tokens * blocks + logits)

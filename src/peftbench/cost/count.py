@@ -28,6 +28,7 @@ class Inputs:
     inference: tuple[int, int] = (1, 512)
     training: tuple[int, int] = (4, 512)
     gradient_checkpointing: bool = False
+    answer_length: int | None = None  # of each row, what the loss is on; None: all
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,7 @@ def count(
         head = _head_parameters(model)
         ids = tokens(vocabulary, *inputs.inference, model.device)
         inference = flops.count(lambda: forward(adapted, ids))
-        peak, step_flops = _training(
-            method, adapted, batch, base.total, inputs.gradient_checkpointing
-        )
+        peak, step_flops = _training(method, adapted, batch, base.total, inputs)
     finally:
         model = method.detach(adapted)
     loaded = method.load(model, folder)
@@ -106,14 +105,14 @@ def _training(
     adapted: nn.Module,
     batch: Batch,
     base_bytes: int,
-    checkpointing: bool,
+    inputs: Inputs,
 ) -> tuple[MemoryPeak, Flops]:
     """Of a training step; of a forward pass over its input where nothing is trained."""
     if not trainable(adapted):
         look = partial(forward, adapted, batch.input_ids)
         return memory.peak_of_inference(adapted, look, base_bytes), Flops({})
-    step = TrainingStep.of(method, adapted, batch)
-    with gradient_checkpointing(adapted, enabled=checkpointing):
+    step = TrainingStep.of(method, adapted, batch, inputs.answer_length)
+    with gradient_checkpointing(adapted, enabled=inputs.gradient_checkpointing):
         return memory.peak_of_training(step, base_bytes), flops.count(step)
 
 

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from peftbench.methods import Hook, Method, Occasion
 from peftbench.spec import Training
 from peftbench.training.batches import Batch
+from peftbench.training.logits import output_layer
 from peftbench.training.seeds import trainable
 
 #: The probe stands in the middle of a run of so many steps.
@@ -59,27 +60,29 @@ class TrainingStep:
     hook: Hook
     optimizer: torch.optim.Optimizer
     parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+    answer_length: int | None = None  # the loss is on so many positions of each row
     number: int = 0
     before_optimizer: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, method: Method, adapted: nn.Module, batch: Batch) -> TrainingStep:
+    def of(
+        cls,
+        method: Method,
+        adapted: nn.Module,
+        batch: Batch,
+        answer_length: int | None = None,
+    ) -> TrainingStep:
         """The step of a method that was attached for `occasion(batch)`."""
         parameters, now = trainable(adapted), occasion(batch)
         hook = method.hook(adapted, now) or Hook()
         optimizer = hook.optimizer(parameters, now.training)
-        return cls(adapted, batch, hook, optimizer, parameters)
+        return cls(adapted, batch, hook, optimizer, parameters, answer_length)
 
     def __call__(self) -> None:
         """Forward, backward, penalty, optimiser."""
         self.adapted.train()
         self.hook.before_forward(self.batch)
-        ids = self.batch.input_ids
-        logits = self.adapted(input_ids=ids, use_cache=False).logits
-        # A soft prompt's own positions stand before the input's.
-        logits = logits[:, -ids.shape[1] :]
-        loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), self.batch.targets)
-        loss.backward()
+        self._loss().backward()
         if (penalty := self.hook.penalty()) is not None:
             penalty.backward()
         self.before_optimizer()
@@ -89,6 +92,24 @@ class TrainingStep:
         for parameter in self.parameters.values():
             parameter.grad = None
         self.number += 1
+
+    def _loss(self) -> torch.Tensor:
+        ids, targets = self.batch.input_ids, self.batch.targets
+        if self.answer_length is None:
+            logits = self.adapted(input_ids=ids, use_cache=False).logits
+            # A soft prompt's own positions stand before the input's.
+            logits = logits[:, -ids.shape[1] : -1]
+        else:
+            wanted = min(self.answer_length, ids.shape[1] - 1)
+            targets = ids[:, -wanted:].flatten()
+            handle = output_layer(self.adapted).register_forward_pre_hook(
+                lambda _module, hidden: (hidden[0][:, -wanted - 1 : -1],)
+            )
+            try:
+                logits = self.adapted(input_ids=ids, use_cache=False).logits
+            finally:
+                handle.remove()
+        return cross_entropy(logits.flatten(0, 1).float(), targets)
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

@@ -10,15 +10,16 @@ import math
 import statistics
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
 from peftbench import tasks
 from peftbench.cost import closed_form
+from peftbench.engine.fit import Misfit, misfit
+from peftbench.engine.memory_forecast import Lengths, MemoryForecast, shapes_of
 from peftbench.engine.plan import Plan, rebuild_method
-from peftbench.errors import ModelError
 from peftbench.models import Shapes
 from peftbench.spec import Cell
 from peftbench.store import Record
@@ -42,6 +43,8 @@ class Forecast:
     memory_bytes: int | None
     basis: Literal["measured", "estimated", "unknown"]
     """Of `seconds`: cells like this one in the store, or a closed form."""
+    misfit: Misfit | None = None
+    """Where it needs more memory than there is."""
 
 
 @dataclass(frozen=True)
@@ -52,46 +55,57 @@ class _Workload:
     evaluated_tokens: float  # of the test split, and of one validation
     validation_tokens: float
     mean_tokens: float
+    longest_tokens: int  # of a training example, as its batches are sorted by length
+    longest_answer_tokens: int
 
 
-def forecast(plan: Plan, finished: Iterable[Record]) -> dict[str, Forecast]:
-    """What every cell of a plan will need, by its id."""
+def forecast(
+    plan: Plan,
+    finished: Iterable[Record],
+    *,
+    memory_limit: int | None = None,
+    exact: bool = False,
+) -> dict[str, Forecast]:
+    """What every cell of a plan will need, by its id, and what to change where it needs
+    more than `memory_limit` bytes. `exact`: memory is read off a step without data, which
+    imports torch and takes seconds for each method; else it is a closed form."""
     known = list(finished)
     workloads: dict[tuple[str, str], _Workload | None] = {}
     found = {}
+    memory = MemoryForecast(plan, exact=exact)
     for planned in plan.cells:
         cell = planned.cell
         key = cell.model.identity, cell.task.name
         if key not in workloads:
             workloads[key] = _workload(plan, cell)
-        found[cell.id] = _forecast(plan, cell, workloads[key], known)
+        workload = workloads[key]
+        memory_of = partial(memory.bytes_of, lengths=_lengths(cell, workload))
+        found[cell.id] = replace(
+            _time_of(plan, cell, workload, known),
+            memory_bytes=memory_of(cell),
+            misfit=misfit(cell, memory_of, memory_limit) if memory_limit else None,
+        )
     return found
 
 
-def _forecast(
+def _time_of(
     plan: Plan, cell: Cell, workload: _Workload | None, known: Sequence[Record]
 ) -> Forecast:
-    shapes = _shapes(plan, cell)
-    memory = None
-    if shapes:
-        length = cell.max_length
-        if workload:
-            length = min(length, int(2 * workload.mean_tokens) + 1)
-        examples = cell.training.batch_size if cell.training else 1
-        if cell.training and cell.training.micro_batch_size:
-            examples = cell.training.micro_batch_size
-        memory = closed_form.peak_memory_bytes(
-            shapes,
-            rebuild_method(cell),
-            tokens=examples * length,
-            weight_bytes=2 if "16" in cell.model.dtype else 4,
-        )
     alike = [sum(r.seconds.values()) for r in known if _is_alike(r.cell, cell)]
     if alike:
-        return Forecast(statistics.median(alike), memory, "measured")
+        return Forecast(statistics.median(alike), None, "measured")
+    shapes = shapes_of(plan, cell)
     if not shapes or not workload:
-        return Forecast(None, memory, "unknown")
-    return Forecast(_seconds(cell, shapes, workload), memory, "estimated")
+        return Forecast(None, None, "unknown")
+    return Forecast(_seconds(cell, shapes, workload), None, "estimated")
+
+
+def _lengths(cell: Cell, workload: _Workload | None) -> Lengths:
+    """Tokens of a long example, and of its answer; None: as many as there are."""
+    if workload is None:
+        return cell.max_length, None
+    length = min(cell.max_length, workload.longest_tokens)
+    return length, min(length, workload.longest_answer_tokens)
 
 
 def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
@@ -105,8 +119,10 @@ def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
         steps = training.steps or math.ceil(
             training.epochs * workload.train_examples / training.batch_size
         )
-        per_token = (
-            closed_form.training_flops_per_token(shapes, rebuild_method(cell)) * longer
+        per_token = longer * closed_form.training_flops_per_token(
+            shapes,
+            rebuild_method(cell),
+            gradient_checkpointing=training.gradient_checkpointing,
         )
         flops += per_token * steps * training.batch_size * workload.mean_tokens
         flops += forward * training.validations * workload.validation_tokens
@@ -116,13 +132,6 @@ def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
 def _is_alike(one: Cell, other: Cell) -> bool:
     """Equal in all but the seed."""
     return one.model_copy(update={"seed": None}) == other.model_copy(update={"seed": None})
-
-
-def _shapes(plan: Plan, cell: Cell) -> Shapes | None:
-    try:
-        return Shapes.from_config(plan.models[cell.model.identity].config)
-    except ModelError:
-        return None
 
 
 def _workload(plan: Plan, cell: Cell) -> _Workload | None:
@@ -145,7 +154,18 @@ def _workload(plan: Plan, cell: Cell) -> _Workload | None:
         evaluated_tokens=test * len(data.examples["test"]),
         validation_tokens=validation * len(data.examples["validation"]),
         mean_tokens=min(train, cell.max_length),
+        longest_tokens=_longest(
+            [f"{row.prompt} {row.completion}" for row in data.examples["train"]], count
+        ),
+        longest_answer_tokens=_longest(
+            [row.completion for row in data.examples["train"]], count
+        ),
     )
+
+
+def _longest(texts: Sequence[str], count: _Counter) -> int:
+    """Tokens of the longest text, with the end token."""
+    return 1 + count(max(texts, key=len))
 
 
 def _mean_tokens(data: TaskData, split: tasks.Split, count: _Counter) -> float:

@@ -24,7 +24,7 @@ def answer_logits(
         virtual_tokens = hidden.shape[1] - positions.shape[1]
         return (hidden[:, virtual_tokens:][positions], *rest)
 
-    handle = _output_layer(model).register_forward_pre_hook(choose)
+    handle = output_layer(model).register_forward_pre_hook(choose)
     try:
         logits: torch.Tensor = model(input_ids=input_ids, use_cache=False).logits
     finally:
@@ -38,6 +38,7 @@ def all_logits(model: nn.Module, input_ids: torch.Tensor) -> torch.Tensor:
     return logits[:, logits.shape[1] - input_ids.shape[1] :]
 
 
-def _output_layer(model: nn.Module) -> nn.Module:
+def output_layer(model: nn.Module) -> nn.Module:
+    """What turns hidden states into logits."""
     layer: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
     return layer
