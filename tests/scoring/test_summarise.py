@@ -19,6 +19,7 @@ from peftbench.store.record import (
     Probe,
     Record,
     Score,
+    Unavailable,
     Validation,
 )
 
@@ -266,6 +267,39 @@ def test_an_incomplete_entry_is_never_the_best_although_its_mean_is() -> None:
     bench = without(full_bench(), "lora", "sst2", 1)  # leaves 0.9 alone
     best = [e.method for e in bench.summary().entries if e.task == "sst2" and e.is_best]
     assert best == ["ia3"]
+
+
+def test_a_headline_that_is_unavailable_is_no_score_and_no_other_metric_takes_its_place() -> (
+    None
+):
+    bench = Bench()
+    bench.finish("lora", "apps", 1, 0.5, metric="pass_at_1")
+    lost = bench.finish("lora", "apps", 2, 0.9, metric="chrf")
+    gone = Unavailable(name="pass_at_1", reason="no sandbox", is_headline=True)
+    bench.records[lost.id] = bench.records[lost.id].model_copy(
+        update={"unavailable": (gone,)}
+    )
+    summary = bench.summary()
+    entry = summary.entry("tiny", "lora", "apps")
+    assert entry is not None
+    assert (entry.by_seed, entry.complete) == ({"1": 0.5}, False)
+    assert standings(summary)["lora"].mean_score is None
+    assert [(t.status, t.seed, t.reason) for t in summary.troubles] == [
+        ("unavailable", "2", "pass_at_1: no sandbox")
+    ]
+    assert summary.tasks[0].metric == "pass_at_1"
+
+
+def test_programs_run_without_a_sandbox_are_told() -> None:
+    from peftbench.report.words import how_sure
+
+    bench = Bench()
+    unsafe = bench.finish("lora", "apps", 1, 0.5, metric="pass_at_1")
+    record = bench.records[unsafe.id]
+    assert "without a sandbox" not in " ".join(how_sure(bench.summary()))
+    told = record.manifest.model_copy(update={"ran_programs_unsafely": True})
+    bench.records[unsafe.id] = record.model_copy(update={"manifest": told})
+    assert "without a sandbox" in " ".join(how_sure(bench.summary()))
 
 
 def test_a_failed_run_is_listed_with_its_reason_and_counts_as_missing() -> None:

@@ -112,6 +112,14 @@ def test_data_flow_sees_through_names_and_not_through_a_missing_value() -> None:
     assert "data flow" not in codebleu.parts(renamed, "print(1)"), "nothing to compare"
 
 
+def test_repeated_names_in_a_text_are_no_data_flow_of_a_program() -> None:
+    reference = "def even(n):\n    return n % 2 == 0"
+    text = "thread = {}\nthread\nthread\nReturn the thread is a string\nthread"
+    assert codebleu.parts(reference, reference)["data flow"] == 1.0
+    assert codebleu.parts(text, reference)["data flow"] == 0.0
+    assert codebleu.likeness(text, reference) < 0.1
+
+
 def test_an_empty_or_wrong_answer_has_no_floor() -> None:
     assert score("codebleu", "", "print(1)") == 0.0
     assert score("codebleu", None, "print(1)") == 0.0
@@ -131,7 +139,7 @@ def test_data_flow_follows_loops_targets_and_parameters() -> None:
     source = (
         "total = 0\nfor n in rows:\n    total += n\nwith f() as g:\n    h = [g for g in n]"
     )
-    relations = {name for name, _ in analysed(source).data_flow}
+    relations = {name for name, *_ in analysed(source).data_flow}
     assert len(relations) >= 3
     assert analysed("def f(a, *b, c=1, **d):\n    return a, b, c, d").data_flow.total() == 4
     assert analysed("print(x)\ny.z(k=1)").data_flow.total() == 0

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 Shape = tuple[str, tuple["Shape", ...]]
-#: A variable, and the names that its value is made of; () where an older value is read.
-Relation = tuple[str, tuple[str, ...]]
+#: A variable with the names that its value is made of; or, where its value is read, with
+#: none and the kind of expression it is read in.
+Relation = tuple[str, tuple[str, ...], str]
 
 _FIRST = ("for_in_clause", "if_clause")
 #: Nobody nests deeper; a row of opening brackets does.
@@ -88,17 +89,19 @@ def data_flow(root: Node) -> Counter[Relation]:
 
     A variable is what the program binds: targets of assignments, loops, `with`,
     parameters. Relations are: it is made of these names (an assignment), and: its earlier
-    value is read. Branches and loops are followed once, in the order of the text.
+    value is read, in an argument, a sum, a `return`. Without that kind every text that
+    repeats a name would share in the data flow of every program. Branches and
+    loops are followed once, in the order of the text.
     """
     flow = _Flow()
     flow.read(root)
     numbers: dict[str, str] = {}
-    for name, sources in flow.relations:
+    for name, sources, _ in flow.relations:
         for one in (name, *sources):
             numbers.setdefault(one, f"var_{len(numbers)}")
     return Counter(
-        (numbers[name], tuple(numbers[source] for source in sources))
-        for name, sources in flow.relations
+        (numbers[name], tuple(numbers[source] for source in sources), kind)
+        for name, sources, kind in flow.relations
     )
 
 
@@ -112,7 +115,7 @@ class _Flow:
         if node.type == "identifier":
             name = _text(node)
             if name in self.bound:
-                self.relations.append((name, ()))
+                self.relations.append((name, (), node.parent.type if node.parent else ""))
             return
         if node.type in ("parameters", "lambda_parameters"):
             for parameter in node.named_children:
@@ -141,7 +144,7 @@ class _Flow:
         for name in _names(target):
             made_of = tuple(dict.fromkeys((name, *sources))) if keeps else sources
             if made_of:
-                self.relations.append((name, made_of))
+                self.relations.append((name, made_of, ""))
             self.bound.add(name)
 
 
