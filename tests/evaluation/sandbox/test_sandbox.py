@@ -126,7 +126,7 @@ def test_a_missing_function_is_an_error(runner: Runner) -> None:
 )
 def test_every_limit_has_its_name(runner: Runner, source: str, ending: str) -> None:
     limits = Limits(
-        cpu_seconds=1, wall_seconds=10, memory_bytes=1 << 28, output_bytes=10_000
+        cpu_seconds=1, wall_seconds=30, memory_bytes=1 << 28, output_bytes=10_000
     )
     result = runner.run(Program(source=source), limits=limits)
     assert (result.ending, result.is_success) == (ending, False)

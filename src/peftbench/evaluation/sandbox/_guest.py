@@ -8,6 +8,7 @@ the function to call, or nothing.
 
 import os
 import resource
+import select
 import sys
 import types
 
@@ -38,6 +39,18 @@ def whole_keys(value: dict[str, object]) -> dict[int, object] | dict[str, object
         return {int(key): item for key, item in value.items()}
     except ValueError:
         return value
+
+
+def end_if_alone() -> None:
+    """End where nobody reads any more what is written.
+
+    The sandbox ends with the process that started it, but for one that ended before the
+    sandbox could ask the kernel for that. By now it has asked.
+    """
+    reader = select.poll()
+    reader.register(1, 0)
+    if any(event & select.POLLERR for _, event in reader.poll(0)):
+        os._exit(1)
 
 
 def compiled(source: str) -> types.CodeType:
@@ -90,4 +103,5 @@ if __name__ == "__main__":
     with os.fdopen(int(sys.argv[1]), encoding="utf-8") as text:
         first, _, second = text.read().partition("\0")
     limit_all(*map(int, sys.argv[2:6]))
+    end_if_alone()
     become(second, first, sys.argv[6])
