@@ -20,13 +20,13 @@ def tensors_alive() -> int:
     return sum(isinstance(found, torch.Tensor) for found in gc.get_objects())
 
 
-def test_fifty_methods_later_the_base_is_bit_for_bit_the_same(tmp_path: Path) -> None:
+def test_many_methods_later_the_base_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     model = tiny_llama()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     logits = model(TOKENS).logits.detach()
     names = methods.names()
     alive = 0
-    for cycle in range(54):
+    for cycle in range(len(names) + 30):
         method = methods.get(names[cycle % len(names)])()
         adapted = method.attach(model)
         output = adapted(input_ids=TOKENS, use_cache=False).logits
@@ -39,7 +39,7 @@ def test_fifty_methods_later_the_base_is_bit_for_bit_the_same(tmp_path: Path) ->
         loaded(input_ids=TOKENS)
         model = method.detach(loaded)
         del adapted, loaded, output
-        if cycle == len(names):
+        if cycle == len(names) - 1:
             alive = tensors_alive()
     assert {name: tensor.shape for name, tensor in model.state_dict().items()} == {
         name: tensor.shape for name, tensor in state.items()

@@ -92,8 +92,8 @@ def test_page_draws_every_figure_quietly_and_asks_nobody(
     browser.get_log("performance")
     browser.get_log("browser")
     show(browser, usual, tmp_path)
-    assert browser.execute_script(_COUNT, ".canvas") == 9
-    assert browser.execute_script(_COUNT, ".canvas.js-plotly-plot") == 9
+    assert browser.execute_script(_COUNT, ".canvas") == 10
+    assert browser.execute_script(_COUNT, ".canvas.js-plotly-plot") == 10
     assert browser.execute_script(_COUNT, ".barlayer .point") == 27
     assert browser.execute_script(_COUNT, '[id^="curves"] .scatterlayer .trace') == 53
     assert browser.get_log("browser") == []
