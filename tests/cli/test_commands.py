@@ -307,7 +307,7 @@ def test_retry_and_fresh_run_again_what_they_name(done: tuple[Path, str]) -> Non
     assert {c["status"] for c in json.loads(after.stdout)["cells"]} == {"finished"}
     wrong = peftbench("run", "small.yaml", "--store", "store", "--retry", "x", cwd=done[0])
     assert wrong.returncode == 2
-    assert "neither one of failed" in wrong.stderr
+    assert "none of failed" in wrong.stderr
 
 
 def test_failed_cell_is_named_with_its_reason_and_exit_code_is_1(tmp_path: Path) -> None:
