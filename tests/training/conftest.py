@@ -25,13 +25,14 @@ MakeRun = Callable[..., Run]
 
 @pytest.fixture(scope="session")
 def examples() -> tuple[Encoded, ...]:
-    """Rows of different lengths, with one to four target tokens; the end token is 2."""
+    """Rows of different lengths, with one to four target tokens; the end token is 2, and
+    every prompt ends with 7."""
     chance = random.Random(0)
 
     def tokens(low: int, high: int) -> tuple[int, ...]:
         return tuple(chance.randrange(3, 96) for _ in range(chance.randint(low, high)))
 
-    return tuple(Encoded(tokens(2, 12), (*tokens(0, 3), 2)) for _ in range(24))
+    return tuple(Encoded((*tokens(1, 11), 7), (*tokens(0, 3), 2)) for _ in range(24))
 
 
 @pytest.fixture(scope="session")

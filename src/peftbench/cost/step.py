@@ -32,8 +32,9 @@ def tokens(vocabulary: int, batch: int, length: int, device: torch.device) -> to
 
 
 def training_batch(vocabulary: int, batch: int, length: int, device: torch.device) -> Batch:
-    """Fixed token ids, of which all but the first are answers."""
+    """Fixed token ids, of which all but the first, which all rows share, are answers."""
     ids = tokens(vocabulary, batch, length, device)
+    ids[:, 0] = ids[0, 0]
     answers = torch.ones_like(ids, dtype=torch.bool)
     answers[:, -1] = False
     return Batch(ids, answers, ids[:, 1:].flatten())

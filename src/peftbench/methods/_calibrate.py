@@ -19,6 +19,14 @@ def rows(occasion: Occasion, limit: int) -> Iterator[torch.Tensor]:
     return islice((row for batch in occasion.batches() for row in _unpadded(batch)), limit)
 
 
+def rows_and_prompts(occasion: Occasion) -> Iterator[tuple[list[int], list[int]]]:
+    """Inputs of the training examples without padding, and their prompts alone."""
+    for batch in occasion.batches():
+        for row, answers in zip(_unpadded(batch), batch.answers, strict=True):
+            ids = row[0].tolist()
+            yield ids, ids[: int(answers.int().argmax()) + 1]
+
+
 def is_text(batch: Batch) -> torch.Tensor:
     """(rows, length), True where the input is no padding: up to its last answer."""
     import torch
@@ -39,3 +47,26 @@ def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 def _unpadded(batch: Batch) -> Iterator[torch.Tensor]:
     for ids, text in zip(batch.input_ids, is_text(batch), strict=True):
         yield ids[text][None]
+
+
+def tokens(occasion: Occasion, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first `count` tokens of the training examples, one after another, and which of them
+    belong to an answer: (count,) each. Short data is read again from the start."""
+    import torch
+
+    ids: list[torch.Tensor] = []
+    answered: list[torch.Tensor] = []
+    found = 0
+    while found < count:
+        for batch in occasion.batches():
+            text = is_text(batch)
+            answer = torch.zeros_like(batch.answers)
+            answer[:, 1:] = batch.answers[
+                :, :-1
+            ]  # a token is one where the last one asks for it
+            ids.append(batch.input_ids[text])
+            answered.append(answer[text])
+            found += len(ids[-1])
+            if found >= count:
+                break
+    return torch.cat(ids)[:count], torch.cat(answered)[:count]

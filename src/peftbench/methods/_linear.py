@@ -58,7 +58,7 @@ class LinearMethod(PeftMethod):
 
     @abstractmethod
     def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """Fields of the `peft` configuration, all but the targets."""
+        """Fields of the `peft` configuration; the targets only where they are to be others."""
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
         """See `PeftMethod.config`."""
@@ -70,11 +70,8 @@ class LinearMethod(PeftMethod):
         self.layers(shapes)
         wanted = self.target_modules
         kind = getattr(peft, self.tuner)
-        config = kind(
-            task_type="CAUSAL_LM",
-            target_modules=wanted if isinstance(wanted, str) else list(wanted),
-            **self.settings(shapes),
-        )
+        where = {"target_modules": wanted if isinstance(wanted, str) else list(wanted)}
+        config = kind(task_type="CAUSAL_LM", **where | self.settings(shapes))
         return cast("PeftConfig", config)
 
     def narrowest(self, shapes: Shapes) -> int:

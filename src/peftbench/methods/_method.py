@@ -151,6 +151,7 @@ class PeftMethod(Method):
         before = Before.take(model)
         if not wrapped.active_peft_config.is_prompt_learning:
             wrapped.unload()
+        self._undo(model)
         before.restore(model)
         return cast("PreTrainedModel", model)
 
@@ -221,6 +222,7 @@ class PeftMethod(Method):
                 return peft.get_peft_model(model, config)
         except Exception:
             _unwrap(model)
+            self._undo(model)
             Before.take(model)
             before.restore(model)
             raise
@@ -231,6 +233,9 @@ class PeftMethod(Method):
 
     def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         """What has to happen to `model` before `peft` wraps it, once it is remembered."""
+
+    def _undo(self, model: PreTrainedModel) -> None:
+        """Take back what `_prepare` did, once `peft`'s layers are gone."""
 
 
 def read_adapter(

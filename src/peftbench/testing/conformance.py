@@ -286,13 +286,13 @@ CHECKS: Mapping[str, Check] = {
 
 
 def _tokens() -> torch.Tensor:
-    """Two rows of eight tokens."""
-    return torch.tensor([[5, 9, 33, 7, 61, 20, 8, 14], [44, 3, 17, 25, 70, 6, 52, 11]])
+    """Two rows of eight tokens, the second token the same: their prompts have one end."""
+    return torch.tensor([[5, 9, 33, 7, 61, 20, 8, 14], [44, 9, 17, 25, 70, 6, 52, 11]])
 
 
 def _data(device: torch.device, steps: int) -> TrainingData:
-    """So many steps on the two rows, every token after the first a target."""
-    rows = [Encoded(tuple(row[:1]), tuple(row[1:])) for row in _tokens().tolist()]
+    """So many steps on the two rows, every token after the second a target."""
+    rows = [Encoded(tuple(row[:2]), tuple(row[2:])) for row in _tokens().tolist()]
     training = Training(
         steps=steps,
         batch_size=len(rows),

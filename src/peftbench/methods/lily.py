@@ -1,0 +1,126 @@
+"""Lily: second factors are shared across layers and mixed by a router, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from peftbench.methods._linear import NOT_LINEAR, LinearMethod
+from peftbench.methods._method import Family
+from peftbench.methods._settings import check_whole, positive
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+    from peftbench.models._shapes import Linear, Shapes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lily(LinearMethod):
+    """Interconnected low-rank adaptation (Zhong et al., 2024, arXiv:2407.09946).
+
+    Computes ``W x + scaling * sum_e p_e B_e A x`` with W: (d_out, d_in), frozen, A: (rank, d_in),
+    random, shared by `stride` neighbouring layers of one name; B_e: (d_out, rank), zero,
+    num_experts of them for all layers of that name; and ``p = softmax(R A x)`` with the layer's own
+    R: (num_experts, rank). `peft` averages p over all tokens of a batch, so that the logits of a
+    token depend on later ones, on padding and on other rows; here every token has its own.
+    Trains ``rank * d_in`` for every stride layers of a name, ``num_experts * rank * d_out`` for the
+    name, and ``num_experts * rank`` per layer. What is shared is saved once for each layer.
+    """
+
+    rank: int = 32
+    stride: int = 2
+    num_experts: int = 2
+    scaling: float = 4.0
+
+    title: ClassVar[str] = "Lily"
+    tuner: ClassVar[str] = "LilyConfig"
+    family: ClassVar[Family] = "reparameterised"
+    paper: ClassVar[str] = "Zhong et al., 2024, arXiv:2407.09946"
+    defaults_from: ClassVar[str] = (
+        "stride 2, 2 experts, scaling 4: huggingface/peft, method_comparison/MetaMathQA; "
+        "rank 32: peft"
+    )
+    identity_at_start: ClassVar[bool] = True  # because every B is zero
+    mergeable: ClassVar[bool] = False  # the mixture depends on the token
+    budget_knob: ClassVar[str | None] = "rank"
+    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    #: huggingface/peft, method_comparison/MetaMathQA, lily on Llama-3.2-3B.
+    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self.title, "rank", self.rank, "try 16 to 256")
+        check_whole(self.title, "stride", self.stride, "try 2 to 4")
+        check_whole(self.title, "num_experts", self.num_experts, "try 2 to 8")
+        value = positive(self.title, "scaling", self.scaling, "try 1 to 8")
+        object.__setattr__(self, "scaling", value)
+
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
+        """What is saved of one layer: its router, and what it shares."""
+        outputs = self.num_experts * (layer.d_out + 1)
+        return self.rank * (layer.d_in + outputs)
+
+    def trainable_parameters(self, shapes: Shapes) -> int:
+        """See the class."""
+        layers = sorted(self.layers(shapes), key=_kind)
+        total = 0
+        for (_, d_in, d_out), group in groupby(layers, key=_kind):
+            count = len(list(group))
+            firsts = -(-count // self.stride) * d_in
+            total += self.rank * (firsts + self.num_experts * (d_out + count))
+        return total
+
+    def stored_parameters(self, shapes: Shapes) -> int:
+        """What is shared, once for each layer."""
+        return super().trainable_parameters(shapes)
+
+    def settings(self, shapes: Shapes) -> dict[str, Any]:
+        """See `LinearMethod.settings`."""
+        # Names, since "all-linear" makes peft take every layer for a kind of its own.
+        return {
+            "target_modules": sorted({layer.leaf for layer in self.layers(shapes)}),
+            "r": self.rank,
+            "stride_A": self.stride,
+            "num_B": self.num_experts,
+            "scaling": self.scaling,
+        }
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        from peft.tuners.lily import Linear as LilyLinear
+
+        adapted = super()._wrap(model, config)
+        for module in adapted.modules():
+            if isinstance(module, LilyLinear):
+                module.forward = MethodType(_token_by_token, module)
+        return adapted
+
+
+def _kind(layer: Linear) -> tuple[str, int, int]:
+    return layer.leaf, layer.d_in, layer.d_out
+
+
+def _token_by_token(layer: Any, x: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
+    """The forward pass of `peft`'s layer, with a mixture for each token."""
+    result: torch.Tensor = layer.base_layer(x, *rest, **more)
+    if layer.disable_adapters:
+        return result
+    for name in layer.active_adapters:
+        experts, shared = (
+            layer.num_B[name],
+            layer.lily_B[name].weight,
+        )  # (experts * rank, d_out)
+        hidden = layer.lily_A[name](x.to(shared.dtype))  # (..., rank)
+        shares = layer.lily_router[name](hidden).softmax(-1)  # (..., experts)
+        mixed = (shares[..., :, None] * hidden[..., None, :]).flatten(-2)
+        assert mixed.shape[-1] == experts * hidden.shape[-1]
+        result = result + (layer.scaling[name] * (mixed @ shared)).to(result.dtype)
+    return result
+
+
+METHOD = Lily
