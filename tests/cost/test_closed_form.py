@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from peftbench.cost import closed_form
@@ -35,10 +37,10 @@ def test_memory(name: str, dtype: str) -> None:
         for checkpointing, answers in ((False, None), (True, 8)):
             if method == "full" and checkpointing:
                 continue  # it peaks in the optimiser either way
-            model = model_without_data(config, name=name, dtype=dtype)
+            fresh = partial(model_without_data, config, name=name, dtype=dtype)
             exact = predict(
                 get(method)(),
-                model,
+                fresh,
                 vocabulary=shapes.vocab_size,
                 device="cpu",
                 inputs=Inputs((1, 4), (BATCH, LENGTH), checkpointing, answers),

@@ -58,7 +58,9 @@ def test_method_without_products_adds_no_flops(base: BaseModel, name: str) -> No
     assert read(base, name).forward_flops.total == read(base, "base").forward_flops.total
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize(
+    "name", ["base", "full", "lora", "ia3", "prompt-tuning", "adaptformer", "svft"]
+)
 def test_memory_parts_add_up_and_the_reading_repeats(base: BaseModel, name: str) -> None:
     weights = {k: v.clone() for k, v in base.model.state_dict().items()}
     first, second = read(base, name), read(base, name)

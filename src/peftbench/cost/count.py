@@ -62,6 +62,8 @@ def count(
     batch = training_batch(vocabulary, *inputs.training, model.device)
     seed_everything(0)
     adapted = method.attach_for(model, occasion(batch))
+    if model.device.type == "meta":
+        adapted.to("meta")  # a buffer that a method makes on the CPU would be copied often
     try:
         method.save(adapted, folder)
         parameters = trainable(adapted)

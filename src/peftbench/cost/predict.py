@@ -7,7 +7,7 @@ memory come from the same counters. Times are not predicted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from peftbench.cost.count import Counted, Inputs, count, forward_flops
 from peftbench.cost.without_data import Device, without_data
-from peftbench.errors import ModelError
+from peftbench.errors import ModelError, PeftbenchError
 from peftbench.methods import Method, get
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -60,7 +60,7 @@ def bare_forward_flops(
 
 def predict(
     method: Method,
-    model: PreTrainedModel,
+    fresh: Callable[[], PreTrainedModel],
     *,
     vocabulary: int,
     device: Device,
@@ -68,14 +68,26 @@ def predict(
 ) -> Counted:
     """What the meter would count for `method` on `device`.
 
-    `model` is one that `model_without_data` made; it is left as it was. Raises
-    `ModelError` where the method cannot do without data.
+    `fresh` makes a model as `model_without_data` does, which is used up. Raises `ModelError`
+    where the method cannot do without data.
     """
-    with without_data(device):
-        try:
-            return count(method, model, vocabulary, inputs)
-        except (NotImplementedError, RuntimeError) as error:
-            raise ModelError(
-                f"{type(method).__name__} cannot be attached without the model's weights "
-                f"({str(error).splitlines()[0]}); measure it where they are."
-            ) from error
+    name = type(method).__name__
+    if method.depends_on_values:
+        raise ModelError(
+            f"What {name} trains depends on the values of weights and data, and so do its "
+            "costs; measure it where they are."
+        )
+    # Some methods make tensors where the model is, others where torch makes them by itself.
+    for where in ("cpu", "meta"):
+        with without_data(device), torch.device(where):
+            try:
+                return count(method, fresh(), vocabulary, inputs)
+            except PeftbenchError:
+                raise
+            except Exception as error:  # whatever it does with numbers that it has not got
+                reason = str(error).splitlines()[0]
+                failure = error
+    raise ModelError(
+        f"{name} cannot be attached without the model's weights ({reason}); measure it where "
+        "they are."
+    ) from failure

@@ -9,6 +9,7 @@ A few things need a hand there, and get it for as long as the context lasts:
   its heads.
 - whether rows are packed: transformers looks at the numbers. Those of the meter are not.
 - the optimiser: on CUDA it updates all tensors at once, with temporaries for all.
+- singular vectors: their order in memory decides whether a part of them is a copy.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
 """
 
@@ -46,6 +47,7 @@ def without_data(device: Device) -> Iterator[None]:
                 lambda: ["meta"] if device == "cuda" else [],
             ),
             (torch.Tensor, "cpu", _stay(torch.Tensor.cpu)),
+            (torch.linalg, "svd", _svd(torch.linalg.svd)),
             *_file_functions(),
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
@@ -143,6 +145,16 @@ def _stay(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         return tensor if tensor.is_meta else function(tensor, *arguments, **keywords)
 
     return move
+
+
+def _svd(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose result lies column by column, as the true kernels leave it."""
+
+    def decompose(matrix: torch.Tensor, *arguments: Any, **keywords: Any) -> Any:
+        u, s, vh = function(matrix, *arguments, **keywords)
+        return (u, s, vh.mT.contiguous().mT) if matrix.is_meta else (u, s, vh)
+
+    return decompose
 
 
 def _file_functions() -> list[tuple[Any, str, Callable[..., Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from peftbench.engine import manifest as facts
@@ -148,7 +149,10 @@ def predict_all(
     )
 
     dtype = dtype_on(device, model.dtype, described.config)
-    empty = model_without_data(described.config, name=described.location, dtype=dtype)
+    fresh = partial(
+        model_without_data, described.config, name=described.location, dtype=dtype
+    )
+    empty = fresh()
     shapes = Shapes.of(empty)
     inputs = _inputs(chosen)
     bare = bare_forward_flops(empty, shapes.vocab_size, device, inputs)
@@ -156,13 +160,10 @@ def predict_all(
         on_method(choice.label)
         try:
             seen = predict(
-                method, empty, vocabulary=shapes.vocab_size, device=device, inputs=inputs
+                method, fresh, vocabulary=shapes.vocab_size, device=device, inputs=inputs
             )
         except PeftbenchError as error:
             yield NoCost(choice.label, str(error))
-            empty = model_without_data(
-                described.config, name=described.location, dtype=dtype
-            )
             continue
         yield Cost(
             basis="predicted",

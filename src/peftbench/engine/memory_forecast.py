@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peftbench.cost import closed_form
@@ -72,7 +73,8 @@ class MemoryForecast:
 
         source, device = self.plan.models[cell.model.identity], this_device()
         length, answer_length = lengths
-        model = model_without_data(
+        fresh = partial(
+            model_without_data,
             source.config,
             name=source.location,
             dtype=dtype_on(device, cell.model.dtype, source.config),
@@ -87,8 +89,8 @@ class MemoryForecast:
         try:
             return predict(
                 rebuild_method(cell),
-                model,
-                vocabulary=int(model.config.vocab_size),
+                fresh,
+                vocabulary=int(source.config["vocab_size"]),
                 device=chosen,
                 inputs=inputs,
             ).memory.total

@@ -49,6 +49,9 @@ class Method(ABC):
     needs_backward_through_base: ClassVar[bool] = True
     #: Its blocks can be computed again on the way back (`training.gradient_checkpointing`).
     recomputes: ClassVar[bool] = True
+    #: What it trains depends on the values of weights or data: its costs can be measured
+    #: and not predicted.
+    depends_on_values: ClassVar[bool] = False
     #: Model types that it cannot adapt, each with the reason.
     unsupported: ClassVar[Mapping[str, str]] = {}
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's

@@ -46,6 +46,7 @@ class FishMask(NativeMethod):
     defaults_from: ClassVar[str] = "Sung et al.: 0.5 % of the weights, 1024 examples"
     identity_at_start: ClassVar[bool] = True  # because dW is zero
     mergeable: ClassVar[bool] = True
+    depends_on_values: ClassVar[bool] = True  # which entries, and so which layers
     budget_knob: ClassVar[str | None] = "per_mille"
     #: Ours: ten times that of `full`, of which it trains a two-hundredth.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
