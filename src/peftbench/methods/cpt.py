@@ -11,6 +11,7 @@ from peftbench.methods._method import Family, PeftMethod
 from peftbench.methods._settings import check_whole, positive
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
@@ -87,7 +88,25 @@ class Cpt(PeftMethod):
 
         adapted = super()._wrap(model, config)
         count_positions_from_mask(adapted)
+        _cut_once(adapted.prompt_encoder["default"])
         return adapted
+
+
+def _cut_once(encoder: Any) -> None:
+    """Leave alone rows that were cut before. `peft` cuts at every forward pass, and a row
+    that rounding leaves a little too long moves a little each time, in evaluation too."""
+    import torch
+
+    cut = encoder.get_projection
+
+    @torch.no_grad()
+    def get_projection() -> torch.Tensor:
+        weight = encoder.delta_embedding.weight
+        bound = encoder.get_epsilon().to(weight.device) * (1 + 1e-5)
+        is_longer = weight.norm(dim=1) > bound
+        return torch.where(is_longer[:, None], cut(), weight)
+
+    encoder.get_projection = get_projection
 
 
 METHOD = Cpt
