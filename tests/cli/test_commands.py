@@ -399,7 +399,7 @@ def test_version_and_help_are_instant_because_nothing_heavy_is_imported() -> Non
 BAD: Sequence[tuple[dict[str, str] | str, Sequence[str], str]] = [
     ("nothing.yaml", (), "No spec file 'nothing.yaml'"),
     ("quickstrat", (), "Did you mean 'quickstart'"),
-    ({"methods: [base": "methods: [lroa, base"}, (), "Did you mean 'lora'"),
+    ({"methods: [base": "methods: [lorra, base"}, (), "Did you mean 'lora'"),
     ({"[tiny]": "[tyni]"}, (), "Did you mean 'tiny'"),
     ({"generated_sums": "generated_sum"}, (), "Did you mean 'generated_sums'"),
     ({"seeds": "sedes"}, (), "did you mean 'seeds'"),

@@ -26,7 +26,8 @@ VOCABULARY = 96
 #: Methods that look at numbers when they are attached or trained; all others are predicted.
 NEED_NUMBERS = {
     "adamss", "corda", "eva", "frod", "kasa", "lora-ga", "monteclora", "shira",
-    "ts-bottleneck", "ts-lora", "vblora", "velora", "waveft", "fish-mask",
+    "ts-bottleneck", "ts-lora", "vblora", "velora", "waveft", "fish-mask", "alora",
+    "cartridge", "cpt", "poly", "qlora", "trainable-tokens",
 }  # fmt: skip
 
 

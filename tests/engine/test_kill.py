@@ -71,7 +71,9 @@ def results(folder: Path) -> dict[str, Any]:
     store = Store.open(folder, create=False)
     found = {}
     for cell_id, record in store.records().items():
-        said = record.model_dump(mode="json", exclude={"manifest", "seconds"})
+        said = record.model_dump(
+            mode="json", exclude={"manifest", "seconds", "wall_seconds"}
+        )
         said["initial adapter"] = record.manifest.initial_adapter_sha256
         path = folder / "cells" / cell_id / "predictions.parquet"
         assert store.predictions(cell_id) is not None

@@ -62,11 +62,11 @@ FAMILIES: dict[str, str] = {
     "TINYLORA": "tinylora",
     "PSOFT": "psoft",
     "PEANUT": "peanut",
-    "SHADOW": "shadow",
     "SUPERTUNING": "super-tuning",
     "DEFT": "deft",
 }
 NO_FAMILIES: dict[str, str] = {
+    "SHADOW": "trains a copy of a block in the precision of the base; ours are trained in float32",
     "XLORA": "routes between finished LoRA experts of other tasks (its paper's, section 2); a "
     "cell is one method on one task and has none",
 }
@@ -101,7 +101,7 @@ FLAGS: dict[str, str] = {
 }
 NO_FLAGS: dict[str, str] = {
     "use_qalora": "pools inputs for bases quantised by GPTQ, which are files of their own",
-    "qalora_group_size": "belongs to use_qalora",
+    "qalora_group_size": "belongs to use_qalora, which is left out",
     "arrow_config": "routes between finished LoRA experts of other tasks",
     "layer_replication": "makes a deeper base, not an adapter",
     "lora_bias": "trains biases beside LoRA; they could not be merged where a layer has none",

@@ -272,7 +272,7 @@ def test_memory_that_runs_out_in_the_middle_of_a_step_leaves_no_gradient_behind(
     assert calls == [2, 1]
     assert any(gradient.abs().max() > 1e-3 for gradient in found[0])
     for once, again in zip(*found, strict=True):
-        torch.testing.assert_close(once, again, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(once, again, atol=2e-6, rtol=1e-4)
 
 
 def test_dropout_is_drawn_again_from_the_same_state_after_memory_ran_out(

@@ -53,8 +53,12 @@ class LinearMethod(PeftMethod):
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """The sum over all targets; raises `InvalidSpec` where a setting does not fit."""
-        self.settings(shapes)
+        self.check(shapes)
         return sum(self.layer_parameters(layer, shapes) for layer in self.layers(shapes))
+
+    def check(self, shapes: Shapes) -> None:
+        """Raises `InvalidSpec` where a setting does not fit these shapes; without `peft`."""
+        self.settings(shapes)
 
     @abstractmethod
     def settings(self, shapes: Shapes) -> dict[str, Any]:

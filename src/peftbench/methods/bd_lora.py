@@ -56,13 +56,19 @@ class BdLora(Lora):
             return self.rank * (layer.d_in // self.num_blocks + layer.d_out)
         return self.rank * (layer.d_in + layer.d_out // self.num_blocks)
 
+    def check(self, shapes: Shapes) -> None:
+        """See `LinearMethod.check`."""
+        super().settings(shapes)
+        layers = self.layers(shapes)
+        widths = [x.d_in if x.leaf in _BACK_TO_HIDDEN else x.d_out for x in layers]
+        self.check_divides("num_blocks", self.num_blocks, [self.rank, *widths])
+
     def settings(self, shapes: Shapes) -> dict[str, Any]:
         """See `Lora.settings`."""
         from peft.tuners.lora.config import BdLoraConfig
 
+        self.check(shapes)
         layers = self.layers(shapes)
-        widths = [x.d_in if x.leaf in _BACK_TO_HIDDEN else x.d_out for x in layers]
-        self.check_divides("num_blocks", self.num_blocks, [self.rank, *widths])
         blocks = BdLoraConfig(
             target_modules_bd_a=[x.name for x in layers if x.leaf in _BACK_TO_HIDDEN],
             target_modules_bd_b=[x.name for x in layers if x.leaf not in _BACK_TO_HIDDEN],

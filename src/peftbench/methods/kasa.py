@@ -70,6 +70,10 @@ class Kasa(Lora):
         """See the class."""
         return self.fitting_rank(shapes) * (layer.d_in + layer.d_out + 1)
 
+    def check(self, shapes: Shapes) -> None:
+        """See `LinearMethod.check`."""
+        super().settings(shapes)
+
     def settings(self, shapes: Shapes) -> dict[str, Any]:
         """See `Lora.settings`."""
         from peft.tuners.lora.config import KasaConfig

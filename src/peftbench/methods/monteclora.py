@@ -96,6 +96,10 @@ class Monteclora(Lora):
         drawn = (self.rank**2 + self.num_samples) * len(self.layers(shapes))
         return self.trainable_parameters(shapes) + drawn
 
+    def check(self, shapes: Shapes) -> None:
+        """See `LinearMethod.check`."""
+        super().settings(shapes)
+
     def settings(self, shapes: Shapes) -> dict[str, Any]:
         """See `Lora.settings`."""
         from peft.tuners.lora.config import MontecloraConfig

@@ -76,6 +76,10 @@ class Velora(Lora):
         pieces = sum(-(-layer.d_in // self.num_groups) for layer in self.layers(shapes))
         return self.trainable_parameters(shapes) + pieces
 
+    def check(self, shapes: Shapes) -> None:
+        """See `LinearMethod.check`."""
+        super().settings(shapes)
+
     def settings(self, shapes: Shapes) -> dict[str, Any]:
         """See `Lora.settings`."""
         from peft.tuners.lora.config import VeloraConfig

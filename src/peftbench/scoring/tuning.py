@@ -22,8 +22,8 @@ def expected_best(scores: Sequence[float], *, higher: bool = True) -> list[float
     """Expected validation performance: the best score to expect of 1, 2, ... n trials
     drawn from these n with replacement (Dodge et al., 2019, arXiv:1909.03004, section 3).
 
-    >>> expected_best([0.1, 0.3])  # two draws: both 0.1 one time in four
-    [0.2, 0.25]
+    >>> expected_best([1.0, 3.0])  # two draws: both 1 one time in four
+    [2.0, 2.5]
     """
     n = len(scores)
     ordered = sorted(scores, reverse=not higher)
