@@ -218,7 +218,7 @@ def results(
         in_force(records, newest),
         [cost for cost in store.costs() if cost.basis == "measured"],
         row_scores,
-        store.evaluations.by_cell(records),
+        store.evaluations.in_force(records),
     )
     summary = summary.model_copy(update={"rescored_cells": len(newest)})
     return Results(summary, store.folder)

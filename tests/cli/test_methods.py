@@ -128,6 +128,22 @@ def test_broken_plug_in_is_listed_with_its_line_and_hides_no_other(tmp_path: Pat
     assert "none.py" in missing.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "attribute", "other"),
+    [("tasks", "TASK", "generated_mood"), ("metrics", "METRIC", "accuracy")],
+)
+def test_broken_task_or_metric_hides_no_other(
+    kind: str, attribute: str, other: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(f"import json\n{attribute} = json.nonsense\n")
+    said = peftbench("list", kind, "--plugin", str(file))
+    assert said.returncode == 0
+    [line] = [ln for ln in said.stdout.splitlines() if ln.startswith("broken ")]
+    assert f"{file}, line 2" in line
+    assert other in said.stdout
+
+
 PAIR = Path(__file__).parents[1] / "plugins" / "output_scale.py"
 
 

@@ -13,7 +13,7 @@ import pytest
 from peftbench import api, tasks
 from peftbench.cli.show import show
 from peftbench.engine.grade import grade
-from peftbench.engine.rescore import _answers, rescore
+from peftbench.engine.rescore import answers_again, rescore
 from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy
@@ -250,9 +250,9 @@ def test_a_verdict_holds_for_the_program_that_was_run_alone(
     table = pa.Table.from_pylist(rows)
     if value is None:
         with pytest.raises(ValueError, match="needs verdicts"):
-            _answers(task, table, read)
+            answers_again(task, table, read)
     else:
-        assert grade(task, _answers(task, table, read)).scores[0].value == value
+        assert grade(task, answers_again(task, table, read)).scores[0].value == value
 
 
 def test_a_task_that_is_not_installed_is_explained(store: Store) -> None:

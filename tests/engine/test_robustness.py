@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from peftbench import api
 from peftbench.engine.plan import Plan, make_plan
+from peftbench.engine.rescore_perturbed import PerturbedRescoring, rescore_perturbed
 from peftbench.engine.robustness import evaluate_kept, outstanding, plan_of
 from peftbench.engine.worker import Bench, Job
 from peftbench.errors import DataError, InvalidSpec, ModelError, OutOfMemory
@@ -17,6 +19,8 @@ from peftbench.evaluation.predict import Predictor
 from peftbench.spec import from_mapping
 from peftbench.store import Comparison, Evaluation, Store
 from peftbench.store._files import sha256
+from peftbench.tasks import mnli
+from peftbench.tasks.perturbations import hans
 
 ROWS = [
     {
@@ -157,6 +161,57 @@ def test_scores_are_those_of_the_stored_rows(together: tuple[Plan, Store]) -> No
         )
     assert found["lora", "hans"][0].clean_constant.value == pytest.approx(2 / 3)
     assert found["lora", "anli_r1"][0].clean_constant.value == pytest.approx(1 / 3)
+
+
+def test_scoring_again_by_the_same_code_changes_nothing(
+    together: tuple[Plan, Store],
+) -> None:
+    made, store = together
+    found = again(store)
+    assert len(found) == len(outcomes(store, made)) == 4
+    assert not any(one.is_changed or one.reason for one in found)
+    assert not store.evaluations.rescored(store.records())
+
+
+def test_scoring_again_by_other_code_replaces_both_sides_in_reports(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(data_dir, methods=["base"], robust=True)
+    store = work(made, tmp_path)
+    api.remember(made, store, "test")
+    [cell_id] = store.records()
+    stored = store.evaluations.by_cell([cell_id])
+    with monkeypatch.context() as patched:
+        always = replace(mnli.TASK, read_answer=lambda _raw: "yes")
+        patched.setattr(mnli, "TASK", always)
+        found = {one.evaluation.test_set.name: one for one in again(store)}
+        assert all(one.is_changed for one in found.values())
+        assert found["hans"].new.scores[0].value == pytest.approx(0.7)  # rows of label 0
+        assert found["hans"].new.clean.value == pytest.approx(1 / 3)
+        assert not any(one.is_changed for one in again(store))
+    assert store.evaluations.by_cell([cell_id]) == stored, "what was written once stays"
+    [row] = [r for r in api.results(store).summary.robustness if r.test_set == "hans"]
+    assert row.perturbed is not None
+    assert row.perturbed.mean == pytest.approx(0.7)
+    # Back to the code of today, whose scores are in force once more.
+    assert all(one.is_changed for one in again(store))
+    assert store.evaluations.in_force([cell_id]) == stored
+    store.forget([cell_id])
+    assert not store.evaluations.rescored([cell_id])
+
+
+def test_a_set_that_is_read_anew_has_to_be_asked_anew(
+    together: tuple[Plan, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hans, "PERTURBATION", replace(hans.PERTURBATION, version=2))
+    found = {one.evaluation.test_set.name: one for one in again(together[1])}
+    assert "peftbench robustness --store" in found["hans"].reason
+    assert not found["hans"].is_changed
+    assert not found["anli_r1"].reason
+
+
+def again(store: Store) -> list[PerturbedRescoring]:
+    return list(rescore_perturbed(store, store.records()))
 
 
 def test_summary_shows_them(together: tuple[Plan, Store]) -> None:

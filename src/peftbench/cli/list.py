@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.errors import PeftbenchError
+
+if TYPE_CHECKING:
+    from peftbench.catalogue import Catalogue
 
 
 class Kind(StrEnum):
@@ -19,6 +24,7 @@ class Kind(StrEnum):
     tasks = "tasks"
     methods = "methods"
     metrics = "metrics"
+    perturbations = "perturbations"
     suites = "suites"
     publications = "publications"
 
@@ -33,7 +39,7 @@ def list_(
     _plugins: options.Plugins = None,
     as_json: options.Json = False,
 ) -> None:
-    """List models, tasks, methods, metrics, suites or publications."""
+    """List models, tasks, methods, metrics, perturbed test sets, suites or publications."""
     rows = _ROWS[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -86,66 +92,82 @@ def _models() -> list[dict[str, object]]:
 def _tasks() -> list[dict[str, object]]:
     from peftbench import tasks
 
-    found = ((name, tasks.get(name)) for name in tasks.names())
-    return [
-        {
-            "name": name,
+    def facts(name: str) -> dict[str, object]:
+        task = tasks.get(name)
+        return {
             "description": task.description,
             "source": "generated" if task.is_generated else str(task.hub_id),
             "rows": [f"{split} {rows:,}" for split, rows in task.sizes.items()],
             "metrics": list(task.metrics),
             "licence": task.license,
         }
-        for name, task in found
-    ]
+
+    return _described(tasks.CATALOGUE, facts)
 
 
 def _methods() -> list[dict[str, object]]:
     from peftbench import methods
-    from peftbench.errors import PeftbenchError
     from peftbench.methods._card import REFERENCES, card
 
-    rows: list[dict[str, object]] = []
     [reference, *_] = REFERENCES
-    for name in methods.names():
-        try:
-            found = card(name)
-        except PeftbenchError as error:  # a broken plug-in is shown, and hides no other
-            rows.append({"name": name, **dict.fromkeys(_METHOD_FACTS, "–")})
-            rows[-1]["paper"] = str(error)
-            continue
+
+    def facts(name: str) -> dict[str, object]:
+        found = card(name)
         count = found.trainable[reference]
-        facts = (
-            found.family,
-            found.placement,
-            found.identity_at_start,
-            found.mergeable,
-            found.needs_backward_through_base,
-            found.budget_knob or "–",
-            "–" if count is None else count,
-            found.paper,
-        )
-        rows.append({"name": name, **dict(zip(_METHOD_FACTS, facts, strict=True))})
-    return rows
+        return {
+            "family": found.family,
+            "placement": found.placement,
+            "identity": found.identity_at_start,
+            "merges": found.mergeable,
+            "backward": found.needs_backward_through_base,
+            "knob": found.budget_knob or "–",
+            "Llama-3-8B": "–" if count is None else count,
+            "paper": found.paper,
+        }
 
-
-_METHOD_FACTS = (
-    "family",
-    "placement",
-    "identity",
-    "merges",
-    "backward",
-    "knob",
-    "Llama-3-8B",
-    "paper",
-)
+    return _described(methods.CATALOGUE, facts)
 
 
 def _metrics() -> list[dict[str, object]]:
     from peftbench.evaluation import metrics
 
-    found = ((name, metrics.get(name)) for name in metrics.names())
-    return [{"name": name, "unit": m.unit, "better": m.better} for name, m in found]
+    def facts(name: str) -> dict[str, object]:
+        metric = metrics.get(name)
+        return {"unit": metric.unit, "better": metric.better}
+
+    return _described(metrics.CATALOGUE, facts)
+
+
+def _perturbations() -> list[dict[str, object]]:
+    from peftbench.tasks import perturbations
+
+    def facts(name: str) -> dict[str, object]:
+        one = perturbations.get(name)
+        return {
+            "description": one.description,
+            "tasks": list(one.readings),
+            "source": one.hub_id or one.upstream,
+            "licence": one.license,
+        }
+
+    return _described(perturbations.CATALOGUE, facts)
+
+
+def _described(
+    catalogue: Catalogue[Any], facts: Callable[[str], dict[str, object]]
+) -> list[dict[str, object]]:
+    """A row for every name. A broken plug-in has its error for one, and hides no other."""
+    found: dict[str, dict[str, object]] = {}
+    errors: dict[str, Exception] = {}
+    for name in catalogue.names():
+        try:
+            found[name] = facts(name)
+        except (PeftbenchError, AttributeError, TypeError) as error:
+            errors[name] = error
+    titles = list(next(iter(found.values()), {"error": None}))
+    for name, broken in errors.items():
+        found[name] = {**dict.fromkeys(titles, "–"), titles[-1]: str(broken)}
+    return [{"name": name, **found[name]} for name in sorted(found)]
 
 
 def _suites() -> list[dict[str, object]]:
@@ -170,6 +192,7 @@ _ROWS = {
     Kind.tasks: _tasks,
     Kind.methods: _methods,
     Kind.metrics: _metrics,
+    Kind.perturbations: _perturbations,
     Kind.suites: _suites,
     Kind.publications: _publications,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +13,8 @@ from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from peftbench.engine.rescore import Rescoring
-    from peftbench.store import PlannedCell, Store
+    from peftbench.engine.rescore_perturbed import PerturbedRescoring
+    from peftbench.store import Comparison, PlannedCell, Store
 
 
 @app.command()
@@ -25,6 +26,7 @@ def rescore(
     unsafe_run_code: options.UnsafeRunCode = False,
 ) -> None:
     """Score all finished cells again from their stored predictions, and show what changed.
+    So are adapters that were scored on perturbed test sets.
 
     Records stay as they are; reports show the newest scores, and `show` tells all.
     """
@@ -32,24 +34,40 @@ def rescore(
 
     from peftbench.cli._print import plain_table
     from peftbench.engine.rescore import rescore as again
+    from peftbench.engine.rescore_perturbed import rescore_perturbed
     from peftbench.store import Store
 
     opened = Store.open(store, create=False)
     try:
         planned = _planned(opened, benchmark)
         found = list(again(opened, planned, unsafe_run_code=unsafe_run_code))
+        perturbed = list(rescore_perturbed(opened, planned))
     finally:
         opened.close()
     rows = [row for one in found for row in _changes(planned[one.record.cell.id], one)]
+    for one in perturbed:
+        rows += _perturbed_changes(planned[one.evaluation.cell_id], one)
     if rows:
         plain_table(Console(highlight=False), _TITLES, rows)
-    for one in found:
+    _say("finished cells", found, [_name(planned[one.record.cell.id]) for one in found])
+    if perturbed:
+        names = [
+            f"{_name(planned[one.evaluation.cell_id])} · {one.evaluation.test_set.name}"
+            for one in perturbed
+        ]
+        _say("scores on perturbed sets", perturbed, names)
+
+
+def _say(
+    what: str, found: Sequence[Rescoring | PerturbedRescoring], names: Sequence[str]
+) -> None:
+    for name, one in zip(names, found, strict=True):
         if one.reason:
-            print(f"{_name(planned[one.record.cell.id])}: not scored again: {one.reason}")
+            print(f"{name}: not scored again: {one.reason}")
     changed = sum(one.is_changed for one in found)
     failed = sum(bool(one.reason) for one in found)
     print(
-        f"{len(found)} finished cells: {changed} changed, "
+        f"{len(found)} {what}: {changed} changed, "
         f"{len(found) - changed - failed} the same, {failed} not scored again"
     )
 
@@ -70,10 +88,28 @@ def _planned(store: Store, benchmark: str | None) -> dict[str, PlannedCell]:
     return {cell.cell.id: cell for one in chosen for cell in one.cells}
 
 
-def _changes(planned: PlannedCell, one: Rescoring) -> Sequence[list[str]]:
+def _changes(planned: PlannedCell, one: Rescoring) -> list[list[str]]:
+    return _differences(
+        planned,
+        {score.name: score.value for score in one.old},
+        {score.name: score.value for score in one.new},
+    )
+
+
+def _perturbed_changes(planned: PlannedCell, one: PerturbedRescoring) -> list[list[str]]:
+    test_set = one.evaluation.test_set.name
+
+    def values(comparison: Comparison) -> dict[str, float]:
+        found = {f"{test_set}:{s.name}": s.value for s in comparison.scores}
+        return {**found, f"{test_set}:clean": comparison.clean.value}
+
+    return _differences(planned, values(one.old), values(one.new))
+
+
+def _differences(
+    planned: PlannedCell, old: Mapping[str, float], new: Mapping[str, float]
+) -> list[list[str]]:
     """One line for every score that is not what it was."""
-    old = {score.name: score.value for score in one.old}
-    new = {score.name: score.value for score in one.new}
     seed = "-" if planned.cell.seed is None else str(planned.cell.seed)
     place = [planned.model, planned.label, planned.cell.task.name, seed]
     return [

@@ -54,6 +54,7 @@ def show(
         record = opened.record(cell)
         table = opened.predictions(record.cell.id)
         again = opened.rescorings.by_cell([record.cell.id]).get(record.cell.id, ())
+        perturbed = opened.evaluations.in_force([record.cell.id]).get(record.cell.id, ())
     finally:
         opened.close()
     rows = table.slice(0, examples).to_pylist() if table is not None else []
@@ -63,17 +64,18 @@ def show(
         found = {
             **record.model_dump(mode="json"),
             "rescored": [one.model_dump(mode="json") for one in again],
+            "perturbed": [one.model_dump(mode="json") for one in perturbed],
             "predictions": rows,
         }
         print(json.dumps(found, indent=2))
         return
     console = Console(highlight=False)
-    _print_record(record, again, console)
+    _print_record(record, again, perturbed, console)
     for row in rows:
         _print_prediction(row, console)
 
 
-def _print_record(record: Any, again: Any, console: Console) -> None:
+def _print_record(record: Any, again: Any, perturbed: Any, console: Console) -> None:
     import yaml
 
     asked = record.cell.model_dump(mode="json")
@@ -91,6 +93,8 @@ def _print_record(record: Any, again: Any, console: Console) -> None:
             markup=False,
         )
         _print_scores(one, console)
+    for one in perturbed:
+        console.print(f"  on {one.test_set.name}: {_compared(one)}", markup=False)
     for look in record.validations:
         chosen = "  <- kept" if look.step == record.best_step else ""
         console.print(
@@ -119,6 +123,19 @@ def _print_record(record: Any, again: Any, console: Console) -> None:
     for part in ({"asked": asked}, rest):
         text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True)
         console.print(text.rstrip(), markup=False)
+
+
+def _compared(evaluation: Any) -> str:
+    """A score on a perturbed set beside that on the test split, in one line."""
+    found = evaluation.comparison
+    if found is None:
+        return f"not scored: {evaluation.error}"
+    [score, *_] = found.scores
+    return (
+        f"{score.name} {score.value:.4f} on {score.examples} examples, clean "
+        f"{found.clean.value:.4f} (constants {found.constant.value:.4f} and "
+        f"{found.clean_constant.value:.4f})"
+    )
 
 
 def _told(part: Any) -> Any:

@@ -103,14 +103,14 @@ def _rescored(
     read = _reader(record, task)
     takes_programs = any(metrics.get(metric).runs_programs for metric in task.metrics)
     execution = Execution.here(unsafe=unsafe) if takes_programs else None
-    answers = _answers(task, table, read, execution)
+    answers = answers_again(task, table, read, execution)
     graded = grade(task, answers)
-    scores = [*graded.scores, *_likelihood(answers, table)]
+    scores = [*graded.scores, *likelihood_again(answers, table)]
     for test in task.further_tests:
         further = store.predictions(record.cell.id, test)
         if further is not None:
-            found = _answers(task, further, read)
-            more = [*grade(task, found).scores, *_likelihood(found, further)]
+            found = answers_again(task, further, read)
+            more = [*grade(task, found).scores, *likelihood_again(found, further)]
             scores += [s.model_copy(update={"name": f"{test}_{s.name}"}) for s in more]
     known = {score.name for score in scores}
     # What predictions do not give, such as programs that have to be run, stays.
@@ -144,7 +144,7 @@ def _reader(record: Record, task: Task) -> Callable[[str, Mapping[str, Any]], st
     return lambda raw, extra: task.read(raw, extra)
 
 
-def _answers(
+def answers_again(
     task: Task,
     table: pa.Table,
     read: Callable[[str, Mapping[str, Any]], str | None],
@@ -206,7 +206,7 @@ def _ran_unsafely(answers: Answers, table: pa.Table, execution: Execution | None
     return runner is not None and not runner.is_safe and stored != [*answers.verdicts]
 
 
-def _likelihood(answers: Answers, table: pa.Table) -> list[Score]:
+def likelihood_again(answers: Answers, table: pa.Table) -> list[Score]:
     likely: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
     if not answers.labels or not any(likely):
         return []

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from peftbench.evaluation.metrics import Answers
     from peftbench.models._load import BaseModel
-    from peftbench.store import Manifest
+    from peftbench.store import Manifest, Score
+    from peftbench.tasks import Task
+    from peftbench.tasks.perturbations import Reading
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +95,8 @@ class Examiner:
         self, adapted: nn.Module, clean: Answers, test_set: TestSet, data: PerturbedData
     ) -> Evaluation:
         from peftbench import tasks
-        from peftbench.engine.grade import score_of
         from peftbench.engine.reading import encoder_of, longest_input
         from peftbench.engine.scored import Scored, predict
-        from peftbench.evaluation import metrics
-        from peftbench.evaluation.metrics._baselines import best_constant
         from peftbench.evaluation.predict import Predictor
         from peftbench.store import predictions_file, write_predictions
 
@@ -108,15 +107,10 @@ class Examiner:
         scored = Scored(
             task, data.examples, predict(predictor, task, data.examples), data.reading.merge
         )
-        headline = metrics.get(task.headline)
-        merged = _merged(clean, data, task.labels)
         evaluation = self._evaluation(
             test_set,
-            comparison=Comparison(
-                scores=scored.scores(),
-                constant=_constant(*best_constant(headline, scored.answers)),
-                clean=score_of(task.headline, merged),
-                clean_constant=_constant(*best_constant(headline, merged)),
+            comparison=compared(
+                task, scored.scores(), scored.answers, merged(clean, data.reading, task)
             ),
             counts={
                 "examples": len(data.examples),
@@ -296,19 +290,35 @@ def _stored_answers(store: Store, cell: Cell) -> Answers:
     )
 
 
-def _merged(clean: Answers, data: PerturbedData, labels: tuple[str, ...]) -> Answers:
+def merged(clean: Answers, reading: Reading, task: Task) -> Answers:
     """The answers to the test split in the labels that a perturbed set tells apart."""
-    reading = data.reading
     return replace(
         clean,
         predicted=[reading.merged(answer) for answer in clean.predicted],
         targets=[reading.merge.get(target, target) for target in clean.targets],
-        labels=reading.labels(labels),
+        labels=reading.labels(task.labels),
     )
 
 
-def _constant(answer: str, value: float) -> Constant:
-    return Constant(answer=answer, value=value)
+def compared(
+    task: Task, scores: Sequence[Score], perturbed: Answers, clean: Answers
+) -> Comparison:
+    """`scores` of the perturbed answers beside the headline of the clean ones."""
+    from peftbench.engine.grade import score_of
+    from peftbench.evaluation import metrics
+    from peftbench.evaluation.metrics._baselines import best_constant
+
+    headline = metrics.get(task.headline)
+    constants = [
+        Constant(answer=answer, value=value)
+        for answer, value in (best_constant(headline, one) for one in (perturbed, clean))
+    ]
+    return Comparison(
+        scores=tuple(scores),
+        constant=constants[0],
+        clean=score_of(task.headline, clean),
+        clean_constant=constants[1],
+    )
 
 
 def _is_finished(record: Record | None) -> bool:

@@ -14,7 +14,13 @@ from peftbench.store._store import (
     StoredBenchmark,
 )
 from peftbench.store._worker import Worker
-from peftbench.store.evaluation import Comparison, Constant, Evaluation, TestSet
+from peftbench.store.evaluation import (
+    Comparison,
+    Constant,
+    Evaluation,
+    RescoredEvaluation,
+    TestSet,
+)
 from peftbench.store.record import (
     Baseline,
     Cost,
@@ -53,6 +59,7 @@ __all__ = [
     "Record",
     "Reported",
     "Rescored",
+    "RescoredEvaluation",
     "Rescorings",
     "Score",
     "Seconds",

@@ -16,7 +16,7 @@ from peftbench.spec.cell import canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._files import digests, explained, publish, sha256
 from peftbench.store._predictions import predictions_file, read_predictions
-from peftbench.store.evaluation import Evaluation
+from peftbench.store.evaluation import Evaluation, RescoredEvaluation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +53,47 @@ class Evaluations:
         for own in found.values():
             own.sort(key=lambda evaluation: evaluation.manifest.finished_at)
         return found
+
+    def in_force(self, cell_ids: Iterable[str]) -> dict[str, list[Evaluation]]:
+        """Those of `by_cell` as reports show them: with the newest scores of each."""
+        found = self.by_cell(cell_ids)
+        newest = {
+            one.evaluation_id: one for own in self.rescored(found).values() for one in own
+        }
+        return {
+            cell: [
+                newest[one.id].applied_to(one) if one.id in newest else one for one in own
+            ]
+            for cell, own in found.items()
+        }
+
+    def rescored(self, cell_ids: Iterable[str]) -> dict[str, list[RescoredEvaluation]]:
+        """All new scores of these cells' evaluations, oldest first."""
+        wanted, table = set(cell_ids), tables.rescored_evaluations
+        found: dict[str, list[RescoredEvaluation]] = {}
+        with self.store._engine.connect() as connection:
+            for row in connection.execute(sa.select(table).order_by(table.c.id)):
+                if row.cell_id in wanted:
+                    one = RescoredEvaluation.model_validate_json(row.rescored)
+                    found.setdefault(row.cell_id, []).append(one)
+        return found
+
+    def add_rescored(self, rescored: RescoredEvaluation) -> None:
+        """Keep new scores; those of the same scorer are kept once."""
+        table = tables.rescored_evaluations
+        same = (
+            table.c.evaluation_id == rescored.evaluation_id,
+            table.c.scorer == rescored.scorer,
+        )
+        row = {
+            "evaluation_id": rescored.evaluation_id,
+            "cell_id": rescored.cell_id,
+            "scorer": rescored.scorer,
+            "rescored": canonical_json(rescored.model_dump(mode="json")),
+        }
+        with self.store._writing() as connection:
+            connection.execute(sa.delete(table).where(*same))
+            connection.execute(sa.insert(table).values(row))
 
     def staging(self, cell_id: str) -> Path:
         """An empty folder for the files of a cell's evaluations."""
@@ -134,7 +175,8 @@ class Evaluations:
             rows = connection.execute(
                 sa.select(table.c.id).where(table.c.cell_id == cell_id)
             ).all()
-            connection.execute(sa.delete(table).where(table.c.cell_id == cell_id))
+            for one in (table, tables.rescored_evaluations):
+                connection.execute(sa.delete(one).where(one.c.cell_id == cell_id))
         for row in rows:
             shutil.rmtree(self._folder(row.id), ignore_errors=True)
 

@@ -53,6 +53,17 @@ evaluations = Table(
     Column("files", Text, nullable=False),  # JSON: path to SHA-256
 )
 
+#: New comparisons for evaluations, from their predictions; the newest of each is shown.
+rescored_evaluations = Table(
+    "rescored_evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True),  # rises: the order of scoring
+    Column("evaluation_id", String(64), nullable=False, index=True),
+    Column("cell_id", String(64), nullable=False, index=True),
+    Column("scorer", String(64), nullable=False),
+    Column("rescored", Text, nullable=False),
+)
+
 #: Who works, or worked last, on what. The token rises with every claim.
 claims = Table(
     "claims",

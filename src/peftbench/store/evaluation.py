@@ -68,3 +68,19 @@ class Evaluation(Stored):
     def id(self) -> str:
         """SHA-256 over the cell and the set: the same question has one answer."""
         return digest([self.cell_id, self.test_set.model_dump(mode="json")])
+
+
+class RescoredEvaluation(Stored):
+    """A new comparison for an evaluation, from its stored predictions and the cell's."""
+
+    evaluation_id: str
+    cell_id: str
+    scorer: str
+    """SHA-256 of the code that reads answers and computes metrics."""
+    peftbench_version: str
+    rescored_at: str
+    comparison: Comparison
+
+    def applied_to(self, evaluation: Evaluation) -> Evaluation:
+        """The evaluation as reports show it."""
+        return evaluation.model_copy(update={"comparison": self.comparison})

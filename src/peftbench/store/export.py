@@ -27,6 +27,7 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
     predictions.parquet  one row per finished cell and test row
     rescored.jsonl       new scores of cells that were scored again, if there are any
     evaluations.jsonl    adapters on perturbed test sets, if there are any
+    rescored_evaluations.jsonl    new scores of those, if there are any
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -70,6 +71,7 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
         further: dict[str, Mapping[str, Sequence[BaseModel]]] = {
             "rescored.jsonl": store.rescorings.by_cell(distinct),
             "evaluations.jsonl": store.evaluations.by_cell(distinct),
+            "rescored_evaluations.jsonl": store.evaluations.rescored(distinct),
         }
         written = files if tables else files[:3]
         for name, by_cell in further.items():
