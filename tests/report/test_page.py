@@ -44,6 +44,25 @@ def test_costs_of_some_methods_are_said_to_be_missing(usual: Summary) -> None:
     assert 'id="parameters-0-0"' in page(summary)
 
 
+def test_tasks_that_nobody_answers_are_named_in_one_sentence() -> None:
+    scores = {"lora": {"rte": [0.2], "cb": [0.3], "copa": [0.9]}}
+    sentences = [
+        s for s in words.verdict(build(scores), "tiny") if "ignores the prompt" in s
+    ]
+    assert sentences == [
+        "On rte (31.0) and cb (31.0), no method is better than an answer that ignores the "
+        "prompt."
+    ]
+
+
+def test_one_look_at_validation_is_no_curve(usual: Summary) -> None:
+    assert figures.learning_curves(usual, "tiny")
+    once = [c.model_copy(update={"validations": c.validations[:1]}) for c in usual.curves]
+    summary = usual.model_copy(update={"curves": tuple(once)})
+    assert not figures.learning_curves(summary, "tiny")
+    assert "Learning curves" not in page(summary)
+
+
 def test_report_of_nothing_but_failures() -> None:
     summary = build({"lora": {"sst2": [None, None]}})
     for format_ in get_args(Format):

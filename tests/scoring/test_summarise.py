@@ -204,6 +204,33 @@ def test_the_base_model_has_one_run_that_stands_for_every_seed() -> None:
     assert entry.interval.half_width is None
 
 
+def test_rows_that_all_score_alike_have_no_interval() -> None:
+    bench = Bench()
+    for seed in (1, 2):
+        bench.finish("lora", "sst2", seed, 0.0, rows=[0.0] * 40)
+        bench.finish("ia3", "sst2", seed, 0.5, rows=[0.0, 1.0] * 20)
+    summary = bench.summary()
+    lora, ia3 = (summary.entry("tiny", name, "sst2") for name in ("lora", "ia3"))
+    assert lora is not None
+    assert lora.interval is not None
+    assert ia3 is not None
+    assert ia3.interval is not None
+    assert lora.interval.half_width is None
+    assert ia3.interval.half_width
+    assert standings(summary)["lora"].mean_interval is None
+    assert standings(summary)["ia3"].mean_interval is not None
+
+
+def test_one_seed_of_a_method_that_trains_has_no_interval_of_its_mean_either() -> None:
+    bench = Bench()
+    bench.finish("lora", "sst2", 1, 0.5, rows=[0.0, 1.0] * 20)
+    bench.finish("base", "sst2", None, 0.5, rows=[0.0, 1.0] * 20)
+    found = standings(bench.summary())
+    assert found["lora"].mean_interval is None
+    assert found["base"].mean_interval is not None
+    assert found["base"].mean_interval.over == "rows"
+
+
 def without(bench: Bench, label: str, task: str, seed: int) -> Bench:
     """The same, with one cell not run yet."""
     found = [

@@ -105,7 +105,8 @@ def task_bars(summary: Summary, model: str) -> list[Figure]:
 
 
 def learning_curves(summary: Summary, model: str) -> list[Figure]:
-    """For each task the validation score over the steps, one line for every run."""
+    """For each task the validation score over the steps, one line for every run that was
+    looked at more than once."""
     figures = []
     for place, task in enumerate(summary.tasks):
         lines = list(_curve_lines(summary, model, task))
@@ -360,7 +361,7 @@ def bar_range(scored: list[tuple[Entry, Interval]], task: TaskInfo) -> tuple[flo
 def _curve_lines(summary: Summary, model: str, task: TaskInfo) -> Iterator[dict[str, Any]]:
     seeds = [str(seed) for seed in summary.seeds]
     for curve in summary.curves:
-        if (curve.model, curve.task) != (model, task.name):
+        if (curve.model, curve.task) != (model, task.name) or len(curve.validations) < 2:
             continue
         marker = marker_of(summary, curve.method)
         dash = marks.dash(seeds.index(curve.seed) if curve.seed in seeds else 0)

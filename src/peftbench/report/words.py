@@ -166,7 +166,7 @@ def _after_costs(ordered: tuple[Standing, ...]) -> list[str]:
 
 def _below_baseline(summary: Summary, model: str) -> list[str]:
     """Tasks on which no method is better than an answer that ignores the prompt."""
-    sentences = []
+    found = []
     for task in summary.tasks:
         sign = 1 if task.better == "higher" else -1
         means = [
@@ -176,11 +176,12 @@ def _below_baseline(summary: Summary, model: str) -> list[str]:
         ]
         hurdles = [sign * baseline.value for baseline in task.baselines]
         if means and hurdles and max(means) <= max(hurdles):
-            sentences.append(
-                f"On {task.name}, no method is better than an answer that ignores the "
-                f"prompt ({numbers.score(sign * max(hurdles))})."
-            )
-    return sentences
+            found.append(f"{task.name} ({numbers.score(sign * max(hurdles))})")
+    if not found:
+        return []
+    return [
+        f"On {listed(found)}, no method is better than an answer that ignores the prompt."
+    ]
 
 
 def _top_tasks(summary: Summary, model: str, method: str) -> frozenset[str]:

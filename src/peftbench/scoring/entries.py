@@ -102,6 +102,8 @@ def _interval(by_seed: Mapping[str, float], table: RowScores | None) -> Interval
     has_seeds = "-" not in by_seed
     if table is None or table.shape[1] < 2 or (has_seeds and len(table) < 2):
         return plain
+    if not table.var():  # all rows score alike, and nothing shows how others would
+        return plain.model_copy(update={"low": None, "high": None})
     draws = deviations(table, np.random.default_rng(0))
     low, high = interval_around(plain.mean, draws)
     over = "seeds and rows" if has_seeds else "rows"

@@ -43,13 +43,16 @@ def standings(
     found = []
     for label in labels:
         means = [by_method[label] for by_method in scores if label in by_method]
+        trains = any("-" not in e.by_seed for (m, _), e in own.items() if m == label)
         mean = sum(means) / len(infos) if len(means) == len(infos) else None
         standing = Standing(
             model=model,
             method=label,
             average_rank=average.get(label),
             mean_score=None if mean is None else 100 * mean,
-            mean_interval=None if mean is None else _mean_interval(mean, label, tables),
+            mean_interval=None
+            if mean is None
+            else _mean_interval(mean, label, tables, trains=trains),
             cost=_cost_of(model, label, planned, costs),
             reported=_reported_of(model, label, planned, records),
         )
@@ -75,7 +78,7 @@ def _with_pscp(standing: Standing) -> Standing:
 
 
 def _mean_interval(
-    mean: float, label: str, tables: Mapping[str, Tables]
+    mean: float, label: str, tables: Mapping[str, Tables], *, trains: bool
 ) -> Interval | None:
     """Of the mean over these tasks, which are not drawn at random; times 100."""
     own = [by_method.get(label) for by_method in tables.values()]
@@ -83,12 +86,18 @@ def _mean_interval(
         return None
     whole = [table for table in own if table is not None]
     seeds = max(len(table) for table in whole)
+    if (trains and seeds < 2) or not any(table.var() for table in whole):
+        return None  # as for one task: nothing shows how others would differ
     draws = mean_of(
         [deviations(t, np.random.default_rng(place)) for place, t in enumerate(whole)]
     )
     low, high = interval_around(mean, draws)
     return Interval(
-        mean=100 * mean, low=100 * low, high=100 * high, seeds=seeds, over="seeds and rows"
+        mean=100 * mean,
+        low=100 * low,
+        high=100 * high,
+        seeds=seeds,
+        over="seeds and rows" if trains else "rows",
     )
 
 
