@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test install tiny lint
+.PHONY: quickstart test coverage install tiny lint
 
 quickstart: install
 	$(BIN)/peftbench run quickstart --store runs/quickstart
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
+
+coverage:
+	$(MAKE) test PYTEST_ARGUMENTS="--cov=peftbench --cov-report=term-missing:skip-covered"
 
 install: $(VENV)/.installed
 
