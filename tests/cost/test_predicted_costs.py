@@ -27,7 +27,7 @@ VOCABULARY = 96
 NEED_NUMBERS = {
     "adamss", "corda", "eva", "frod", "kasa", "lora-ga", "monteclora", "shira",
     "ts-bottleneck", "ts-lora", "vblora", "velora", "waveft", "fish-mask", "alora",
-    "cartridge", "cpt", "poly", "qlora", "trainable-tokens",
+    "cartridge", "cpt", "poly", "qlora", "trainable-tokens", "x-lora",
 }  # fmt: skip
 
 

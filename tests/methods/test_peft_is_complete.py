@@ -64,11 +64,10 @@ FAMILIES: dict[str, str] = {
     "PEANUT": "peanut",
     "SUPERTUNING": "super-tuning",
     "DEFT": "deft",
+    "XLORA": "x-lora",
 }
 NO_FAMILIES: dict[str, str] = {
     "SHADOW": "trains a copy of a block in the precision of the base; ours are trained in float32",
-    "XLORA": "routes between finished LoRA experts of other tasks (its paper's, section 2); a "
-    "cell is one method on one task and has none",
 }
 
 INITIALISATIONS: dict[str, str] = {

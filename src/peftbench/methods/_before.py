@@ -2,8 +2,8 @@
 
 `peft` unloads its layers, but leaves traces on the base: every parameter frozen,
 `prepare_inputs_for_generation` and `generation_config` pinned to it by `generate`, hooks
-on its embeddings under gradient checkpointing, a changed `pretraining_tp`. On a base that
-stays resident for hundreds of runs, none may stay.
+on its embeddings under gradient checkpointing and on its blocks, a changed `pretraining_tp`. On
+a base that stays resident for hundreds of runs, none may stay.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Before:
     training: dict[str, bool]
     requires_grad: dict[str, bool]
     config: dict[str, Any]
+    #: Of each module its forward hooks and pre-hooks.
+    hooks: dict[str, tuple[frozenset[int], ...]]
     #: Copies on the CPU, where a method trains the base's own weights.
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -50,6 +52,10 @@ class Before:
             training={name: part.training for name, part in model.named_modules()},
             requires_grad={name: p.requires_grad for name, p in model.named_parameters()},
             config=dict(vars(getattr(model, "config", object))),
+            hooks={
+                name: tuple(frozenset(table) for table in _hooks(part))
+                for name, part in model.named_modules()
+            },
             weights=_cpu_copies(model, frozenset(weights)),
         )
         vars(model)[_KEY] = before
@@ -79,6 +85,9 @@ class Before:
         for name, part in model.named_modules():
             for added in vars(part).keys() - self.attributes.get(name, vars(part).keys()):
                 del vars(part)[added]
+            for table, known in zip(_hooks(part), self.hooks.get(name, ()), strict=False):
+                for added_hook in table.keys() - known:
+                    del table[added_hook]
             part.training = self.training.get(name, part.training)
         for name, parameter in model.named_parameters():
             if weights and name in self.weights:
@@ -88,6 +97,11 @@ class Before:
         for name, value in self.config.items():
             if getattr(model.config, name, None) is not value:
                 setattr(model.config, name, value)
+
+
+def _hooks(module: nn.Module) -> tuple[dict[int, Any], ...]:
+    """`transformers` too leaves some, when a method asks it for hidden states."""
+    return module._forward_hooks, module._forward_pre_hooks
 
 
 def _cpu_copies(model: nn.Module, names: frozenset[str]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,172 @@
+"""X-LoRA with finished experts: found, frozen, mixed, and refused where they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+
+from peftbench import methods
+from peftbench.errors import InvalidSpec, ModelError
+from peftbench.methods import Method
+from peftbench.testing import tiny_llama
+
+TOKENS = torch.tensor([[5, 9, 33, 7, 61, 20, 8, 14]])
+
+
+def expert(folder: Path, seed: int, name: str = "lora", **settings: Any) -> str:
+    """A LoRA adapter that changes something."""
+    torch.manual_seed(seed)
+    method = methods.get(name)(**settings)
+    adapted = method.attach(tiny_llama())
+    with torch.no_grad():
+        for key, parameter in adapted.named_parameters():
+            if "lora_B" in key:
+                parameter.normal_(std=0.1)
+    method.save(adapted, folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    folder = tmp_path_factory.mktemp("experts")
+    return tuple(expert(folder / f"{seed}", seed, rank=2) for seed in range(3))
+
+
+def x_lora(*adapters: str, **settings: Any) -> Method:
+    kind: Any = methods.get("x-lora")
+    method: Method = kind(adapters=adapters, **settings)
+    return method
+
+
+def test_the_router_alone_is_trained(experts: tuple[str, ...]) -> None:
+    method = x_lora(*experts)
+    adapted = method.attach(tiny_llama()).train()
+    trained = {name: p for name, p in adapted.named_parameters() if p.requires_grad}
+    assert all("internal_xlora_classifier" in name for name in trained)
+    frozen = {
+        n: p.clone()
+        for n, p in adapted.named_parameters()
+        if ".lora_A." in n or ".lora_B." in n
+    }
+    assert len(frozen) == 2 * 3 * 14
+    optimizer = torch.optim.SGD(trained.values(), lr=1.0)
+    before = {name: p.clone() for name, p in trained.items()}
+    adapted(input_ids=TOKENS, use_cache=False).logits[..., 3].sum().backward()
+    optimizer.step()
+    assert all(not torch.equal(p, before[name]) for name, p in trained.items())
+    after = dict(adapted.named_parameters())
+    assert all(torch.equal(after[name], tensor) for name, tensor in frozen.items())
+
+
+def test_equal_weights_give_the_mean_of_the_experts(experts: tuple[str, ...]) -> None:
+    """A router of zeros weighs all alike: the update is the mean of the updates."""
+    adapted: Any = x_lora(*experts).attach(tiny_llama()).eval()
+    for parameter in adapted.base_model.internal_xlora_classifier.parameters():
+        torch.nn.init.zeros_(parameter)
+    mean = tiny_llama()
+    parts = [torch_file(path) for path in experts]
+    with torch.no_grad():
+        for key in parts[0]:
+            if "lora_A" in key:
+                layer = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+                other = key.replace("lora_A", "lora_B")
+                update = (
+                    sum(part[other] @ part[key] for part in parts) * 16 / 2 / len(parts)
+                )
+                mean.get_submodule(layer).weight += update
+        expected = mean(input_ids=TOKENS).logits
+        found = adapted(input_ids=TOKENS, use_cache=False).logits
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def torch_file(path: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(Path(path) / "adapter_model.safetensors")
+
+
+def test_it_counts_and_saves_the_experts_it_was_made_of(
+    experts: tuple[str, ...], tmp_path: Path
+) -> None:
+    from peftbench.models import Shapes
+
+    method = x_lora(*experts)
+    adapted = method.attach(tiny_llama()).eval()
+    shapes = Shapes.of(tiny_llama())
+    counted = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert method.trainable_parameters(shapes) == counted
+    method.save(adapted, tmp_path)
+    files = tmp_path.rglob("*.safetensors")
+    stored = sum(t.numel() for f in files for t in torch_file(str(f.parent)).values())
+    assert method.stored_parameters(shapes) == stored
+    loaded = method.load(tiny_llama(), tmp_path)
+    assert not any(p.requires_grad for p in loaded.parameters())
+    with torch.no_grad():
+        pair = [m(input_ids=TOKENS, use_cache=False).logits for m in (adapted, loaded)]
+    torch.testing.assert_close(*pair)
+    assert not any(p.requires_grad for p in loaded.parameters()), "nor after a forward pass"
+
+
+def test_peft_opens_it_from_its_folder(
+    experts: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = x_lora(*experts)
+    adapted = method.attach(tiny_llama()).eval()
+    method.save(adapted, tmp_path)
+    base = tiny_llama()
+    base.config.use_cache = False  # or peft refuses
+    monkeypatch.chdir(tmp_path)
+    opened = peft.PeftModel.from_pretrained(base, ".")
+    with torch.no_grad():
+        pair = [m(input_ids=TOKENS, use_cache=False).logits for m in (opened, adapted)]
+    torch.testing.assert_close(*pair)
+
+
+def test_a_weight_belongs_to_its_token(experts: tuple[str, ...]) -> None:
+    """What comes later, or beside it in a batch, moves no earlier logits."""
+    adapted = x_lora(*experts).attach(tiny_llama()).eval()
+    other = TOKENS.flip(1)
+    with torch.no_grad():
+        alone = adapted(input_ids=TOKENS[:, :5], use_cache=False).logits
+        both = adapted(input_ids=torch.cat([TOKENS, other]), use_cache=False).logits
+    torch.testing.assert_close(both[:1, :5], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_experts_that_do_not_fit_are_refused_before_a_model_is_loaded(
+    experts: tuple[str, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSpec, match="at least two folders"):
+        x_lora(experts[0])
+    with pytest.raises(InvalidSpec, match="No adapter folder"):
+        x_lora(experts[0], str(tmp_path / "none"))
+    with pytest.raises(InvalidSpec, match="is IA3"):
+        x_lora(experts[0], expert(tmp_path / "ia3", 0, "ia3"))
+    with pytest.raises(InvalidSpec, match="is DoRA"):
+        x_lora(experts[0], expert(tmp_path / "dora", 0, "dora"))
+    with pytest.raises(InvalidSpec, match="of the same layers"):
+        x_lora(experts[0], expert(tmp_path / "v", 0, target_modules=["v_proj"]))
+    with pytest.raises(InvalidSpec, match="num_experts of at least 2"):
+        x_lora(num_experts=1)
+
+
+def test_experts_that_were_changed_after_planning_are_refused(tmp_path: Path) -> None:
+    paths = [expert(tmp_path / str(seed), seed, rank=2) for seed in range(2)]
+    parameters = x_lora(*paths).parameters()
+    assert x_lora(*paths, digests=parameters["digests"]).parameters() == parameters
+    expert(tmp_path / "0", 7, rank=2)
+    with pytest.raises(InvalidSpec, match="not those that it was planned with"):
+        x_lora(*paths, digests=parameters["digests"])
+
+
+def test_an_adapter_without_its_experts_is_not_loaded(tmp_path: Path) -> None:
+    method = x_lora(num_experts=2)
+    method.save(method.attach(tiny_llama()), tmp_path)
+    for file in (tmp_path / "1").iterdir():
+        file.unlink()
+    (tmp_path / "1").rmdir()
+    with pytest.raises(ModelError, match="lacks its experts 1"):
+        method.load(tiny_llama(), tmp_path)
