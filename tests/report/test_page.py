@@ -55,6 +55,23 @@ def test_tasks_that_nobody_answers_are_named_in_one_sentence() -> None:
     ]
 
 
+def test_settings_that_differ_from_task_to_task_are_all_named(usual: Summary) -> None:
+    [first, *rest] = usual.methods
+    tuned = first.model_copy(
+        update={
+            "parameters": {"rank": 4, "alpha": 16},
+            "learning_rate": None,
+            "varied": {"rank": (4, 8), "learning_rate": (0.005, 0.001)},
+        }
+    )
+    table = setup.method_table(usual.model_copy(update={"methods": (tuned, *rest)}))
+    texts = [cell.text for cell in table.rows[0].cells]
+    assert "rank 4 or 8, alpha 16" in texts
+    assert "0.001 to 0.005" in texts
+    assert "from task to task" in table.caption
+    assert "from task to task" not in setup.method_table(usual).caption
+
+
 def test_one_look_at_validation_is_no_curve(usual: Summary) -> None:
     assert figures.learning_curves(usual, "tiny")
     once = [c.model_copy(update={"validations": c.validations[:1]}) for c in usual.curves]

@@ -231,6 +231,17 @@ def test_one_seed_of_a_method_that_trains_has_no_interval_of_its_mean_either() -
     assert found["base"].mean_interval.over == "rows"
 
 
+def test_what_tuning_chose_from_task_to_task_is_told() -> None:
+    bench = Bench()
+    for task, rate, rank in (("sst2", 1e-3, 4), ("stsb", 5e-3, 8)):
+        planned = cell("lora", task, 1, rank=rank, alpha=16)
+        tuned = planned.model_copy(update={"training": Training(learning_rate=rate)})
+        bench.planned.append(Planned(tuned, "tiny", "lora"))
+    [found] = bench.summary().methods
+    assert found.learning_rate is None
+    assert found.varied == {"rank": (4, 8), "learning_rate": (1e-3, 5e-3)}
+
+
 def without(bench: Bench, label: str, task: str, seed: int) -> Bench:
     """The same, with one cell not run yet."""
     found = [

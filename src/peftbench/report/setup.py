@@ -34,7 +34,12 @@ def method_table(summary: Summary) -> Table:
     return Table(
         name="methods",
         title="Methods",
-        caption="Methods with all their settings.",
+        caption="Methods with all their settings."
+        + (
+            " Of what tuning chose differently from task to task, all values are named."
+            if any(method.varied for method in summary.methods)
+            else ""
+        ),
         columns=(
             *_text_columns("Label", "Method", "Settings"),
             Column(title="Learning rate", sorts_first="ascending"),
@@ -45,7 +50,7 @@ def method_table(summary: Summary) -> Table:
                 method.label,
                 method.name,
                 _settings(method),
-                _learning_rate(method.learning_rate),
+                _learning_rate(method),
                 method.family,
                 method.paper,
             )
@@ -136,16 +141,21 @@ def _text_row(header: str, *texts: str | Cell) -> Row:
     return Row(header=header, cells=tuple(cells))
 
 
-def _learning_rate(value: float | None) -> Cell:
+def _learning_rate(method: MethodInfo) -> Cell:
+    chosen = method.varied.get("learning_rate")
+    if chosen:
+        return Cell(text=f"{min(chosen):g} to {max(chosen):g}", value=min(chosen))
+    value = method.learning_rate
     return empty() if value is None else Cell(text=f"{value:g}", value=value)
 
 
 def _settings(method: MethodInfo) -> str:
     """All settings; that which a budget chose, once for every model, with its budget."""
     turned = {budget.knob for budget in method.budgets.values()}
+    values = {name: (value,) for name, value in method.parameters.items()} | method.varied
     said = [
-        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in method.parameters.items()
+        f"{name} {' or '.join(v if isinstance(v, str) else json.dumps(v) for v in values[name])}"
+        for name in method.parameters
         if name not in turned
     ]
     said += [f"{model}: {budget_text(budget)}" for model, budget in method.budgets.items()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import peftbench
@@ -289,6 +290,9 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
     record = records.get(cell.id)
     told = record.provenance.learning_rate if record and record.provenance else None
     family, paper = about(cell.method)
+    budgets = {other.model: other.budget for other in planned if other.budget}
+    varied = _varied(planned, {budget.knob for budget in budgets.values()})
+    rate = cell.training.learning_rate if cell.training else told
     return MethodInfo(
         label=one.label,
         name=cell.method.name,
@@ -296,9 +300,29 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
         family=family,
         paper=paper,
         trains=cell.training is not None or cell.seed is not None,
-        learning_rate=cell.training.learning_rate if cell.training else told,
-        budgets={other.model: other.budget for other in planned if other.budget},
+        learning_rate=None if "learning_rate" in varied else rate,
+        varied=varied,
+        budgets=budgets,
     )
+
+
+def _varied(
+    planned: Sequence[Planned], turned: Collection[str]
+) -> dict[str, tuple[Any, ...]]:
+    """Settings of which one label's cells have several values, in order of appearance;
+    without those that budgets turned."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in planned:
+        settings = dict(one.cell.method.parameters)
+        if one.cell.training:
+            settings["learning_rate"] = one.cell.training.learning_rate
+        for name, value in settings.items():
+            found.setdefault(name, {})[json.dumps(value)] = value
+    return {
+        name: tuple(values.values())
+        for name, values in found.items()
+        if len(values) > 1 and name not in turned
+    }
 
 
 def _has_no_score(record: Record | None) -> bool:

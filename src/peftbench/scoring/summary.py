@@ -151,6 +151,9 @@ class MethodInfo(Stored):
     paper: str
     trains: bool
     learning_rate: float | None
+    """None where nothing is trained, where it is not told, or where runs have several."""
+    varied: Mapping[str, tuple[Any, ...]] = {}
+    """What tuning chose differently from task to task, `learning_rate` too: all values."""
     budgets: Mapping[str, SettledBudget] = {}
     """By model, where a budget chose the method's size: what was asked and what came out."""
 
