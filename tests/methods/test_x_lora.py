@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ import torch
 from peftbench import methods
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods import Method
+from peftbench.methods._build import build, cell_method, rebuild
+from peftbench.methods._finished import FinishedAdapter
+from peftbench.models import Shapes
+from peftbench.spec import MethodChoice
 from peftbench.testing import tiny_llama
 
 TOKENS = torch.tensor([[5, 9, 33, 7, 61, 20, 8, 14]])
@@ -92,8 +98,6 @@ def torch_file(path: str) -> dict[str, torch.Tensor]:
 def test_it_counts_and_saves_the_experts_it_was_made_of(
     experts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    from peftbench.models import Shapes
-
     method = x_lora(*experts)
     adapted = method.attach(tiny_llama()).eval()
     shapes = Shapes.of(tiny_llama())
@@ -139,18 +143,88 @@ def test_a_weight_belongs_to_its_token(experts: tuple[str, ...]) -> None:
 def test_experts_that_do_not_fit_are_refused_before_a_model_is_loaded(
     experts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidSpec, match="at least two folders"):
+    with pytest.raises(InvalidSpec, match="2 to 10 experts, got 1"):
         x_lora(experts[0])
-    with pytest.raises(InvalidSpec, match="No adapter folder"):
+    with pytest.raises(InvalidSpec, match="No LoRA adapter in"):
         x_lora(experts[0], str(tmp_path / "none"))
     with pytest.raises(InvalidSpec, match="is IA3"):
         x_lora(experts[0], expert(tmp_path / "ia3", 0, "ia3"))
-    with pytest.raises(InvalidSpec, match="is DoRA"):
+    with pytest.raises(InvalidSpec, match="more than that by its use_dora"):
         x_lora(experts[0], expert(tmp_path / "dora", 0, "dora"))
+    with pytest.raises(InvalidSpec, match="init_lora_weights"):
+        x_lora(experts[0], started_from_the_base(tmp_path / "pissa"))
     with pytest.raises(InvalidSpec, match="of the same layers"):
         x_lora(experts[0], expert(tmp_path / "v", 0, target_modules=["v_proj"]))
-    with pytest.raises(InvalidSpec, match="num_experts of at least 2"):
+    with pytest.raises(InvalidSpec, match="got 1; change num_experts"):
         x_lora(num_experts=1)
+    with pytest.raises(InvalidSpec, match="got 11; change num_experts"):
+        x_lora(num_experts=11)
+
+
+def started_from_the_base(folder: Path) -> str:
+    """A config that takes a part of the base's weights out when it is loaded."""
+    path = Path(expert(folder, 0))
+    config = json.loads((path / "adapter_config.json").read_text())
+    (path / "adapter_config.json").write_text(
+        json.dumps(config | {"init_lora_weights": "pissa"})
+    )
+    return str(path)
+
+
+def test_experts_of_another_base_are_refused_by_the_shapes_alone(
+    experts: tuple[str, ...],
+) -> None:
+    for other in ({"intermediate_size": 40}, {"num_hidden_layers": 1}):
+        shapes = Shapes.of(tiny_llama(**other))
+        with pytest.raises(InvalidSpec, match="of another model"):
+            x_lora(*experts).trainable_parameters(shapes)
+
+
+def test_it_says_of_finished_experts_what_holds_for_them(experts: tuple[str, ...]) -> None:
+    assert not x_lora(*experts).identity_at_start
+    assert x_lora(*experts).budget_knob is None
+    assert x_lora().identity_at_start
+    assert x_lora().budget_knob == "rank"
+
+
+def test_the_identity_is_what_the_experts_hold_and_not_where(
+    experts: tuple[str, ...], tmp_path: Path
+) -> None:
+    copies = [shutil.copytree(path, tmp_path / str(k)) for k, path in enumerate(experts)]
+    here = build(MethodChoice(name="x-lora", parameters={"adapters": list(experts)}))
+    there = build(
+        MethodChoice(
+            name="x-lora", parameters={"adapters": {p.name: str(p) for p in copies}}
+        )
+    )
+    assert here.parameters() == there.parameters()
+    cells = [cell_method(MethodChoice(name="x-lora"), one) for one in (here, there)]
+    assert cells[0].model_dump() == cells[1].model_dump()
+    again = rebuild(cells[1])
+    assert again.location == there.location
+    assert again.parameters() == there.parameters()
+
+
+def test_a_kept_one_is_an_adapter_that_can_be_scored_again(
+    experts: tuple[str, ...], tmp_path: Path
+) -> None:
+    method = x_lora(*experts)
+    adapted = method.attach(tiny_llama()).eval()
+    method.save(adapted, tmp_path / "kept")
+    finished = FinishedAdapter.find(str(tmp_path / "kept"))
+    assert "0/adapter_model.safetensors" in finished.files
+    with torch.no_grad():
+        kept = adapted(input_ids=TOKENS, use_cache=False).logits
+    finished.save(adapted, tmp_path / "copy")
+    (tmp_path / "copy" / "peftbench.json").write_text(about(method))
+    loaded = FinishedAdapter.find(str(tmp_path / "copy")).attach(tiny_llama()).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(input_ids=TOKENS, use_cache=False).logits, kept)
+
+
+def about(method: Method) -> str:
+    cell = cell_method(MethodChoice(name="x-lora"), method)
+    return json.dumps({"method": cell.model_dump(mode="json")})
 
 
 def test_experts_that_were_changed_after_planning_are_refused(tmp_path: Path) -> None:
@@ -158,7 +232,7 @@ def test_experts_that_were_changed_after_planning_are_refused(tmp_path: Path) ->
     parameters = x_lora(*paths).parameters()
     assert x_lora(*paths, digests=parameters["digests"]).parameters() == parameters
     expert(tmp_path / "0", 7, rank=2)
-    with pytest.raises(InvalidSpec, match="not those that it was planned with"):
+    with pytest.raises(InvalidSpec, match="not those that were planned"):
         x_lora(*paths, digests=parameters["digests"])
 
 

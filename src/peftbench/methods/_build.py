@@ -46,12 +46,13 @@ def cell_method(choice: MethodChoice, method: Method) -> CellMethod:
         return CellMethod(name=_FROM_CONFIG, parameters=method.parameters())
     if isinstance(method, FinishedAdapter):
         return CellMethod(
-            name=_FINISHED, parameters=method.parameters(), location=method.folder
+            name=_FINISHED, parameters=method.parameters(), location=method.location
         )
     return CellMethod(
         name=methods.CATALOGUE.canonical(choice.name),
         parameters=_plain(method),
         source=methods.CATALOGUE.source(choice.name),
+        location=method.location,
     )
 
 
@@ -60,8 +61,8 @@ def rebuild(method: CellMethod) -> Method:
     if method.name == _FROM_CONFIG:
         return FromConfig(**method.parameters)
     if method.name == _FINISHED:
-        return FinishedAdapter(**method.parameters, folder=method.location)
-    return methods.get(method.name)(**method.parameters)
+        return FinishedAdapter.rebuilt(method.parameters, method.location)
+    return methods.get(method.name).rebuilt(method.parameters, method.location)
 
 
 def about(method: CellMethod) -> tuple[str, str]:

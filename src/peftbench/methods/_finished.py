@@ -64,9 +64,11 @@ class FinishedAdapter(Method):
             raise InvalidSpec(f"{path} holds no safetensors weights. {hint}")
         own = (folder / ABOUT).is_file()
         names = ["*.json", "*.safetensors"] if own else [_from_config.FILE, _WEIGHTS]
-        found = sorted(file for name in names for file in folder.glob(name))
+        # X-LoRA's experts lie in folders within.
+        found = sorted(file for name in names for file in folder.rglob(name))
         adapter = cls(
-            files={file.name: _sha256(file) for file in found}, folder=str(folder)
+            files={file.relative_to(folder).as_posix(): _sha256(file) for file in found},
+            folder=str(folder),
         )
         adapter.method()
         return adapter
@@ -75,6 +77,16 @@ class FinishedAdapter(Method):
     def num_virtual_tokens(self) -> int:
         """Positions before the input, where it is a soft prompt."""
         return int(getattr(self.method(), "num_virtual_tokens", 0))
+
+    @property
+    def location(self) -> str | None:
+        """See `Method.location`."""
+        return self.folder
+
+    @classmethod
+    def rebuilt(cls, parameters: Mapping[str, Any], location: str | None) -> Self:
+        """See `Method.rebuilt`."""
+        return cls(**parameters, folder=location)
 
     def parameters(self) -> dict[str, Any]:
         """What its identity is made of."""
@@ -116,6 +128,7 @@ class FinishedAdapter(Method):
         """Copy the adapter's files."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in self.files:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(self._folder() / name, folder / name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:

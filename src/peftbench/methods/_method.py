@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._hook import Hook, Occasion
@@ -63,6 +63,17 @@ class Method(ABC):
     def parameters(self) -> dict[str, Any]:
         """The settings, defaults included, as they go into a cell's identity."""
         return asdict(self)
+
+    @property
+    def location(self) -> str | None:
+        """Where files lie that belong to the settings, and no part of an identity: those are
+        told by their digests, in `parameters`."""
+        return None
+
+    @classmethod
+    def rebuilt(cls, parameters: Mapping[str, Any], location: str | None) -> Self:  # noqa: ARG003
+        """The method of these `parameters`; `location` is None where it was not kept."""
+        return cls(**parameters)
 
     @abstractmethod
     def trainable_parameters(self, shapes: Shapes) -> int:

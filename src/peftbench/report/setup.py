@@ -152,7 +152,10 @@ def _learning_rate(method: MethodInfo) -> Cell:
 def _settings(method: MethodInfo) -> str:
     """All settings; that which a budget chose, once for every model, with its budget."""
     turned = {budget.knob for budget in method.budgets.values()}
-    values = {name: (value,) for name, value in method.parameters.items()} | method.varied
+    values = {
+        **{name: (value,) for name, value in method.parameters.items()},
+        **method.varied,
+    }
     said = [
         f"{name} {' or '.join(v if isinstance(v, str) else json.dumps(v) for v in values[name])}"
         for name in method.parameters

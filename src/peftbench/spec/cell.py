@@ -36,7 +36,7 @@ class CellMethod(Frozen):
     parameters: Mapping[str, Any]
     source: str | None = None  # of a plug-in, see `Catalogue.source`; None: ours
     location: str | None = Field(None, exclude=True)
-    """Folder of a finished adapter. No part of its identity, and not stored."""
+    """Where adapters lie that it is made of. No part of its identity, and not stored."""
 
 
 class CellTask(Frozen):
