@@ -126,9 +126,11 @@ def profiles(summary: Summary, model: str) -> Figure | None:
             "xaxis": {"title": {"text": "score corrected for chance × 100"}, "nticks": 6},
             "yaxis": {"title": {"text": "% of runs above"}, "range": [-2, 102]},
             "showlegend": True,
-            "legend": {"orientation": "h", "y": -0.25},
+            # Below the axis and its title, in rows of two names.
+            "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+            "margin": {"b": 56 + 20 * ((len(own) + 1) // 2)},
         },
-        height_rem=22.0,
+        height_rem=19.0 + 1.25 * ((len(own) + 1) // 2),
     )
 
 

@@ -56,6 +56,10 @@ def to_html(summary: Summary) -> str:
     )
 
 
+#: Groups of plots with a line for each method, or several; one key stands above them all.
+_OF_LINES = ("Score against trials", "Learning curves")
+
+
 def _model_section(summary: Summary, model: str) -> dict[str, Any]:
     """What is shown of one base model; what has nothing to show is left out."""
     tables = costs.cost_tables(summary, model)
@@ -80,7 +84,7 @@ def _model_section(summary: Summary, model: str) -> dict[str, Any]:
             {
                 "title": title,
                 "figures": found,
-                "key": _key(summary, found) if title == "Learning curves" else [],
+                "key": _key(summary, found) if title in _OF_LINES else [],
             }
             for title, found in plots
             if found

@@ -56,8 +56,7 @@ def search_figures(summary: Summary, model: str) -> list[Figure]:
                     layout={
                         "xaxis": {"title": {"text": "trials"}, "nticks": 8},
                         "yaxis": {"title": {"text": f"{plain(short(task.metric))} × 100"}},
-                        "showlegend": True,
-                        "legend": {"orientation": "h", "y": -0.25},
+                        "showlegend": False,
                     },
                 )
             )
@@ -102,6 +101,7 @@ def _line(summary: Summary, search: Search) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers",
+        "meta": {"method": search.method},
         "name": plain(short(search.method)),
         "x": list(range(1, len(search.expected_best) + 1)),
         "y": [100 * score for score in search.expected_best],

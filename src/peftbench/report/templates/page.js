@@ -64,7 +64,7 @@ function draw(figure) {
       bgcolor: colour("--raised"), bordercolor: colour("--rule"), font: { color: colour("--ink") },
     },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink") },
-    margin: { l: 44, r: 14, t: 26, b: 44 },
+    margin: { l: 44, r: 14, t: 26, b: 44, ...figure.layout.margin },
     // A finger on a plot scrolls the page; it does not zoom.
     dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
     autosize: true,
