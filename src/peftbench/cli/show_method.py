@@ -35,11 +35,16 @@ def show_method(
 
     console = Console(highlight=False, markup=False)
     console.print(f"{found.name} ({found.family})", style="bold")
-    console.print(f"\n{found.about}\n")
+    console.print(f"\n{_flowing(found.about)}\n")
     facts = Table.grid(padding=(0, 2))
     for title, text in _facts(found):
         facts.add_row(Text(title), Text(text))
     console.print(facts)
+
+
+def _flowing(text: str) -> str:
+    """Each paragraph on one line, for the terminal to break where it ends."""
+    return "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n"))
 
 
 def _facts(card: Card) -> Iterator[tuple[str, str]]:
