@@ -17,7 +17,11 @@ from peftbench.engine.reading import encoder_of, longest_input
 from peftbench.engine.scored import Scored, predict, renamed, sample
 from peftbench.errors import CheckFailed, DataError
 from peftbench.evaluation import metrics
-from peftbench.evaluation.metrics._baselines import constant_answer, constant_score
+from peftbench.evaluation.metrics._baselines import (
+    best_constant,
+    constant_answer,
+    constant_score,
+)
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.programs import Execution
 from peftbench.methods import Method
@@ -326,13 +330,29 @@ class CellRun:
         if self.headline.runs_programs:
             return ()  # one program for every problem solves none, and is slow to say so
         task = self.data.task
-        answer = constant_answer(
-            [example.target for example in train],
-            is_number=self.headline.chance_is_zero and not task.labels,
-        )
-        value = constant_score(self.headline, answer, answers)
+        targets = [example.target for example in train]
+        is_number = self.headline.chance_is_zero and not task.labels
         name = "majority class" if task.labels else "constant"
-        return (Baseline(name=name, answer=answer, value=value),)
+        constants = {name: constant_answer(targets, is_number=is_number)}
+        if task.labels:
+            # F1 of the rarer label, for one, is zero where the majority class is always given.
+            seen = metrics.Answers(
+                predicted=targets,
+                targets=targets,
+                labels=task.labels,
+                groups=[example.group for example in train],
+            )
+            best, value = best_constant(self.headline, seen)
+            if value != constant_score(self.headline, constants[name], seen):
+                constants["best label"] = best
+        return tuple(
+            Baseline(
+                name=name,
+                answer=answer,
+                value=constant_score(self.headline, answer, answers),
+            )
+            for name, answer in constants.items()
+        )
 
     def _keep_or_drop_adapter(self) -> None:
         import shutil

@@ -127,7 +127,12 @@ def profiles(summary: Summary, model: str) -> Figure | None:
             "yaxis": {"title": {"text": "% of runs above"}, "range": [-2, 102]},
             "showlegend": True,
             # Below the axis and its title, in rows of two names.
-            "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+            "legend": {
+                "orientation": "h",
+                "yref": "container",
+                "y": 0,
+                "yanchor": "bottom",
+            },
             "margin": {"b": 56 + 20 * ((len(own) + 1) // 2)},
         },
         height_rem=19.0 + 1.25 * ((len(own) + 1) // 2),

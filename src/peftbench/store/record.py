@@ -51,7 +51,7 @@ class Unavailable(Stored):
 class Baseline(Stored):
     """What an answer that ignores the prompt scores on the headline metric."""
 
-    name: Literal["majority class", "constant"]
+    name: Literal["majority class", "best label", "constant"]
     answer: str
     value: float
 
