@@ -153,7 +153,8 @@ class PeftMethod(Method):
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """See `Method.attach`."""
-        adapted: nn.Module = self._wrap(model, self.config(model))
+        with _without_known_warnings():
+            adapted: nn.Module = self._wrap(model, self.config(model))
         return adapted
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
@@ -182,7 +183,8 @@ class PeftMethod(Method):
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """See `Method.load`; raises `ModelError` where the adapter does not fit `model`."""
-        return self._install(model, *read_adapter(folder, model.device), folder)
+        with _without_known_warnings():
+            return self._install(model, *read_adapter(folder, model.device), folder)
 
     def _install(
         self,
@@ -297,6 +299,7 @@ def _without_known_warnings() -> Iterator[None]:
             "fan_in_fan_out is set to False but the target module is `Conv1D`",  # peft sets it
             ".*cannot merge the BEFT adapter",  # `bitfit` makes the missing bias first
             "Unsupported layer type .*Norm",  # ln-tuning has no use for its widths
+            "Specified to not (save|load) [a-z]+_A",  # a key makes them again
         ):
             warnings.filterwarnings("ignore", message)
         yield
