@@ -30,7 +30,7 @@ methods:"""
 _TAIL = """\
 tasks: [generated_mood, generated_sums]
 seeds: [1]
-training: {steps: 120, batch_size: 8, validations: 1, max_length: 128}
+training: {steps: 48, batch_size: 8, validations: 1, max_length: 128}
 limits: {validation: 50, test: 100}"""
 
 
