@@ -7,7 +7,7 @@ import pytest
 
 from peftbench import tasks
 from peftbench.engine.grade import grade
-from peftbench.engine.rescore import _answers
+from peftbench.engine.rescore import answers_again
 from peftbench.engine.scored import Scored
 from peftbench.evaluation.predict import Output
 from peftbench.evaluation.programs import Execution
@@ -151,8 +151,8 @@ def _read(raw: str, _extra: object) -> str | None:
 def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
     stored = _table(scored((RIGHT, *[WRONG] * 5), (WRONG, *[WRONG] * 5), execution=NONE))
     with pytest.raises(ValueError, match="cannot be run safely"):
-        _answers(TASK, stored, _read, NONE)
-    graded = grade(TASK, _answers(TASK, stored, _read, Execution(sandbox)))
+        answers_again(TASK, stored, _read, NONE)
+    graded = grade(TASK, answers_again(TASK, stored, _read, Execution(sandbox)))
     found = {score.name: score.value for score in graded.scores}
     assert (found["pass_at_1"], found["pass_at_5"]) == (0.5, 0.0)
     assert list(graded.rows) == [1.0, 0.0]
@@ -160,7 +160,7 @@ def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
 
 def test_scoring_again_takes_stored_verdicts_and_runs_nothing(sandbox: Bubblewrap) -> None:
     stored = _table(scored((RIGHT,), (WRONG,), execution=Execution(sandbox)))
-    graded = grade(TASK, _answers(TASK, stored, _read, NONE))
+    graded = grade(TASK, answers_again(TASK, stored, _read, NONE))
     found = {score.name: score.value for score in graded.scores}
     assert found["pass_at_1"] == 0.5
     assert "pass_at_5" not in found
