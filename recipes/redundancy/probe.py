@@ -43,16 +43,15 @@ def main() -> None:
     try:
         source = next(b for b in store.benchmarks() if b.name == asked.benchmark)
         model = from_mapping(source.spec).models[0]
+        sizes = module_sizes(model, rank=lora_settings(source)["rank"])
+        ranked = {
+            task: rank_modules(store, source, task, asked.label, sizes)
+            for task in dict.fromkeys(planned.cell.task.name for planned in source.cells)
+        }
     finally:
         store.close()
-    sizes = module_sizes(model, rank=lora_settings(source)["rank"])
     budget = asked.fraction * sum(sizes.values())
-    for task in dict.fromkeys(planned.cell.task.name for planned in source.cells):
-        store = Store.open(asked.store, create=False)
-        try:
-            rankings = rank_modules(store, source, task, asked.label, sizes)
-        finally:
-            store.close()
+    for task, rankings in ranked.items():
         choices = {name: within(order, sizes, budget) for name, order in rankings.items()}
         for draw in range(asked.draws):
             order = random.Random(draw).sample(sorted(sizes), len(sizes))

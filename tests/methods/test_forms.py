@@ -14,6 +14,7 @@ from peftbench import methods
 from peftbench.engine.plan import make_plan, rebuild_method
 from peftbench.errors import InvalidSpec
 from peftbench.methods._build import build
+from peftbench.methods._finished import FinishedAdapter
 from peftbench.models import Shapes
 from peftbench.spec import MethodChoice, from_mapping
 from peftbench.testing import TINY_MODELS, tiny_llama, works_on
@@ -197,3 +198,15 @@ def test_what_is_no_config_and_no_adapter_is_explained(
 def test_forms_do_not_mix(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidSpec, match=message):
         spec(choice)
+
+
+def test_checkpoints_beside_an_adapter_are_no_part_of_it(tmp_path: Path) -> None:
+    """A trainer leaves whole folders of them within the adapter's own."""
+    method = methods.get("lora")()
+    adapted = method.attach(tiny_llama())
+    method.save(adapted, tmp_path / "lora")
+    alone = FinishedAdapter.find(str(tmp_path / "lora"))
+    method.save(adapted, tmp_path / "lora" / "checkpoint-10")
+    beside = FinishedAdapter.find(str(tmp_path / "lora"))
+    assert beside.parameters() == alone.parameters()
+    assert set(beside.files) == {"adapter_config.json", "adapter_model.safetensors"}

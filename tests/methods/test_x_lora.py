@@ -151,8 +151,9 @@ def test_experts_that_do_not_fit_are_refused_before_a_model_is_loaded(
         x_lora(experts[0], expert(tmp_path / "ia3", 0, "ia3"))
     with pytest.raises(InvalidSpec, match="more than that by its use_dora"):
         x_lora(experts[0], expert(tmp_path / "dora", 0, "dora"))
-    with pytest.raises(InvalidSpec, match="init_lora_weights"):
-        x_lora(experts[0], started_from_the_base(tmp_path / "pissa"))
+    for start in ("pissa", "lora_ga"):
+        with pytest.raises(InvalidSpec, match="init_lora_weights"):
+            x_lora(experts[0], started_from_the_base(tmp_path / start, start))
     with pytest.raises(InvalidSpec, match="of the same layers"):
         x_lora(experts[0], expert(tmp_path / "v", 0, target_modules=["v_proj"]))
     with pytest.raises(InvalidSpec, match="got 1; change num_experts"):
@@ -161,12 +162,12 @@ def test_experts_that_do_not_fit_are_refused_before_a_model_is_loaded(
         x_lora(num_experts=11)
 
 
-def started_from_the_base(folder: Path) -> str:
+def started_from_the_base(folder: Path, start: str) -> str:
     """A config that takes a part of the base's weights out when it is loaded."""
     path = Path(expert(folder, 0))
     config = json.loads((path / "adapter_config.json").read_text())
     (path / "adapter_config.json").write_text(
-        json.dumps(config | {"init_lora_weights": "pissa"})
+        json.dumps(config | {"init_lora_weights": start})
     )
     return str(path)
 

@@ -26,6 +26,7 @@ class PerturbedRescoring:
     """What became of one evaluation."""
 
     evaluation: Evaluation
+    """As it was in force."""
     old: Comparison
     """In force until now."""
     new: Comparison
@@ -44,12 +45,11 @@ def rescore_perturbed(
 ) -> Iterator[PerturbedRescoring]:
     """Score the evaluations of these cells again, and store scores not in force."""
     records = store.records(cell_ids)
-    stored = store.evaluations.by_cell(records)
     for cell_id, shown in store.evaluations.in_force(records).items():
-        for evaluation, one in zip(stored[cell_id], shown, strict=True):
-            if one.comparison is None:  # it was never scored
+        for evaluation in shown:
+            old = evaluation.comparison
+            if old is None:  # it was never scored
                 continue
-            old = one.comparison
             try:
                 new = _compared_again(store, records[cell_id], evaluation)
             except (PeftbenchError, ValueError) as error:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._from_config import FILE, read_json
+from peftbench.methods._method import WEIGHTS
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig
     from torch import nn
 
-WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 
 #: Fields of a LoRA config that make more of it than B A x beside frozen weights.
@@ -33,8 +33,8 @@ _MORE_THAN_LORA = (
     "layer_replication", "lora_bias", "velora_config", "kasa_config", "monteclora_config",
     "use_bdlora", "use_qalora", "target_parameters", "rank_pattern", "alpha_pattern",
 )  # fmt: skip
-#: Starts that leave the base as it is; PiSSA's, for one, takes its part out of it.
-_STARTS = (True, False, None, "gaussian", "eva", "orthogonal", "lora_ga")
+#: Starts that leave the base as it is; PiSSA's and LoRA-GA's take their part out of it.
+_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods import _from_config
 from peftbench.methods._from_config import FromConfig, read_json
-from peftbench.methods._method import Family, Method
+from peftbench.methods._method import WEIGHTS, Family, Method
 from peftbench.spec import CellMethod
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 #: What the store writes beside an adapter that it keeps.
 ABOUT = "peftbench.json"
-_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +58,14 @@ class FinishedAdapter(Method):
                 "Its weights are pickled, can run code, and are not read: save the adapter "
                 "again with peft's save_pretrained."
                 if pickled
-                else f"An adapter is a folder with {_from_config.FILE} and {_WEIGHTS}."
+                else f"An adapter is a folder with {_from_config.FILE} and {WEIGHTS}."
             )
             raise InvalidSpec(f"{path} holds no safetensors weights. {hint}")
         own = (folder / ABOUT).is_file()
-        names = ["*.json", "*.safetensors"] if own else [_from_config.FILE, _WEIGHTS]
-        # X-LoRA's experts lie in folders within.
-        found = sorted(file for name in names for file in folder.rglob(name))
+        names = ["*.json", "*.safetensors"] if own else [_from_config.FILE, WEIGHTS]
+        found = sorted(
+            file for part in _parts(folder) for name in names for file in part.glob(name)
+        )
         adapter = cls(
             files={file.relative_to(folder).as_posix(): _sha256(file) for file in found},
             folder=str(folder),
@@ -126,9 +126,8 @@ class FinishedAdapter(Method):
 
     def save(self, adapted: nn.Module, folder: Path) -> None:  # noqa: ARG002
         """Copy the adapter's files."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name in self.files:
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._folder() / name, folder / name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
@@ -142,6 +141,14 @@ class FinishedAdapter(Method):
                 "the spec that names it where it is."
             )
         return Path(self.folder)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The adapter's folder and, of X-LoRA's, those of its experts within. Others may hold
+    what is not the adapter's, such as a trainer's checkpoints."""
+    config = folder / _from_config.FILE
+    experts = read_json(config).get("adapters") if config.is_file() else None
+    return [folder, *(folder / name for name in experts or ())]
 
 
 def _sha256(file: Path) -> str:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from peftbench.models._shapes import Shapes
     from peftbench.spec import Range
 
+#: What `peft` calls the file of an adapter's weights.
+WEIGHTS = "adapter_model.safetensors"
+
 Family = Literal[
     "baseline", "soft prompt", "adapter", "selective", "reparameterised", "hybrid", "side"
 ]
@@ -154,7 +157,8 @@ class PeftMethod(Method):
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """See `Method.attach`."""
         with _without_known_warnings():
-            adapted: nn.Module = self._wrap(model, self.config(model))
+            config = self.config(model)
+        adapted: nn.Module = self._wrap(model, config)
         return adapted
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
@@ -264,7 +268,7 @@ def read_adapter(
     import peft
     from safetensors.torch import load_file
 
-    file = folder / "adapter_model.safetensors"
+    file = folder / WEIGHTS
     if not file.is_file():
         raise ModelError(f"No adapter in {folder}: it has no {file.name}.")
     config = peft.PeftConfig.from_pretrained(str(folder))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.errors import ModelError
-from peftbench.methods._method import read_adapter
+from peftbench.methods._method import WEIGHTS, read_adapter
 from peftbench.methods.lora import Lora
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ResidualLora(Lora):
         config.target_modules = sorted(cast("set[str]", config.target_modules))
         folder.mkdir(parents=True, exist_ok=True)
         config.save_pretrained(str(folder))
-        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """See `Method.load`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._experts import Expert, copy_experts, expert_weights, hollow, route
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import Family
+from peftbench.methods._method import WEIGHTS, Family, read_adapter
 from peftbench.methods._settings import check_whole
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from peftbench.models._shapes import Linear, Shapes
 
-_WEIGHTS = "adapter_model.safetensors"
 _ROUTER = "base_model.internal_xlora_classifier"
 #: peft sorts the experts of a saved adapter as text: of eleven, "10" would come before "2".
 _MOST = 10
@@ -110,20 +109,21 @@ class XLora(LinearMethod):
         """See `LinearMethod.layers`; finished experts have their own."""
         if not self.digests:
             return super().layers(shapes)
-        known = {linear.name: linear for linear in shapes.linears}
         first = self._experts_at_hand()[0]
-        strangers = [name for name in first.layers if name not in known]
-        for name in strangers[:1]:
+        found = tuple(linear for linear in shapes.linears if linear.name in first.layers)
+        strangers = first.layers.keys() - {linear.name for linear in found}
+        if strangers:
             raise InvalidSpec(
-                f"X-LoRA: this {shapes.model_type} model has no linear layer {name}, which the "
-                f"expert in {self.adapters[0]} adapts: it is of another model."
+                f"X-LoRA: this {shapes.model_type} model has no linear layer {min(strangers)}, "
+                f"which the expert in {first.folder} adapts: it is of another model."
             )
-        return tuple(known[name] for name in sorted(first.layers, key=list(known).index))
+        return found
 
     def check(self, shapes: Shapes) -> None:
         """See `LinearMethod.check`; finished experts have to fit the layers."""
+        layers = self.layers(shapes)
         for expert in self._experts_at_hand() if self.digests else ():
-            for linear in self.layers(shapes):
+            for linear in layers:
                 if expert.layers[linear.name] != (linear.d_in, linear.d_out):
                     raise InvalidSpec(
                         f"X-LoRA: the expert in {expert.folder} is of another model: its "
@@ -166,15 +166,12 @@ class XLora(LinearMethod):
     def attach(self, model: PreTrainedModel) -> nn.Module:
         """See `Method.attach`."""
         config = self.config(model)
-        adapted: nn.Module
-        if self.digests:
-            folders = [expert.folder for expert in self._experts_at_hand()]
-            adapted = self._wrap_experts(model, config, [_read_lora(x) for x in folders])
-            copy_experts(adapted, folders)
-            return adapted
-        adapted = self._wrap_experts(
-            model, config, [self._fresh() for _ in range(self.experts)]
-        )
+        found = self._experts_at_hand() if self.digests else ()
+        folders = [expert.folder for expert in found]
+        experts = [_read_lora(folder) for folder in folders]
+        experts = experts or [self._fresh() for _ in range(self.experts)]
+        adapted: nn.Module = self._wrap_experts(model, config, experts)
+        copy_experts(adapted, folders)
         return adapted
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
@@ -189,21 +186,19 @@ class XLora(LinearMethod):
         folder.mkdir(parents=True, exist_ok=True)
         config.save_pretrained(str(folder))
         router = model.internal_xlora_classifier.state_dict()
-        save_file({f"{_ROUTER}.{key}": x for key, x in router.items()}, folder / _WEIGHTS)
+        save_file({f"{_ROUTER}.{key}": x for key, x in router.items()}, folder / WEIGHTS)
         for name in config.adapters:
             expert = model.lora_model.peft_config[name]
             if isinstance(expert.target_modules, set):
                 expert.target_modules = sorted(expert.target_modules)
             expert.save_pretrained(str(folder / name))
-            save_file(expert_weights(adapted, name), folder / name / _WEIGHTS)
+            save_file(expert_weights(adapted, name), folder / name / WEIGHTS)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """See `Method.load`."""
-        from peftbench.methods._method import read_adapter
-
         config, weights = read_adapter(folder, model.device)
         folders = [folder / name for name in sorted(cast("Any", config).adapters, key=int)]
-        missing = [path.name for path in folders if not (path / _WEIGHTS).is_file()]
+        missing = [path.name for path in folders if not (path / WEIGHTS).is_file()]
         if missing:
             raise ModelError(
                 f"The adapter in {folder} lacks its experts {', '.join(missing)}."
