@@ -2,118 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm, t
 
-from peftbench.scoring.bootstrap import deviations, interval_around, mean_of, p_value
-from peftbench.scoring.components import RowScores
-
-SIMULATIONS = 2000
-RESAMPLES = 500
-
-Seeds = Callable[[np.random.Generator, int], np.ndarray]
-
-
-def normal(chance: np.random.Generator, n: int) -> np.ndarray:
-    return chance.normal(size=n)
-
-
-def heavy_tailed(chance: np.random.Generator, n: int) -> np.ndarray:
-    """Student's t with three degrees of freedom, of variance one."""
-    return chance.standard_t(3, n) / np.sqrt(3)
-
-
-def answers(
-    chance: np.random.Generator,
-    *,
-    seeds: int,
-    level: float,
-    seed_effect: float,
-    draw: Seeds = normal,
-    rows: int = 120,
-) -> tuple[RowScores, np.ndarray]:
-    """Right and wrong answers: a row is right where ability, luck of the seed and chance
-    exceed its difficulty. Also the difficulties, for a second method on the same rows."""
-    difficulty = chance.normal(size=rows)
-    luck = seed_effect * draw(chance, seeds)
-    return graded(chance, difficulty, level + luck), difficulty
-
-
-def graded(
-    chance: np.random.Generator, difficulty: np.ndarray, ability: np.ndarray
-) -> RowScores:
-    noise = chance.normal(size=(len(ability), len(difficulty)))
-    return (ability[:, None] + noise > difficulty[None, :]).astype(float)
-
-
-@pytest.mark.parametrize(("seeds", "too_wide"), [(3, 0.04), (5, 0.025), (10, 0.02)])
-@pytest.mark.parametrize(
-    ("seed_effect", "draw"), [(0.0, normal), (0.2, normal), (0.2, heavy_tailed)]
+from peftbench.scoring.bootstrap import (
+    degrees_of_freedom,
+    deviations,
+    interval_around,
+    p_value,
 )
-def test_intervals_cover_at_their_nominal_rate(
-    seeds: int, too_wide: float, seed_effect: float, draw: Seeds
-) -> None:
-    """Never two points less than they say. Of three seeds it is not known how much they
-    differ, and the interval allows for that: it covers more often."""
-    chance = np.random.default_rng(0)
-    level = 0.5
-    # Ability, luck, noise and difficulty are normal or nearly: so is the true accuracy.
-    truth = np.mean(norm.cdf((level + seed_effect * draw(chance, 400_000)) / np.sqrt(2)))
-    inside = 0
-    for _ in range(SIMULATIONS):
-        table, _ = answers(
-            chance, seeds=seeds, level=level, seed_effect=seed_effect, draw=draw
-        )
-        draws = deviations(table, chance, RESAMPLES)
-        low, high = interval_around(float(table.mean()), draws)
-        inside += low <= truth <= high
-    assert 0.93 <= inside / SIMULATIONS <= 0.95 + too_wide
-
-
-@pytest.mark.parametrize("seeds", [3, 10])
-@pytest.mark.parametrize(
-    ("seed_effect", "draw"), [(0.0, normal), (0.2, normal), (0.2, heavy_tailed)]
+from peftbench.testing.simulated import (
+    HEAVY_TAILED,
+    Simulation,
+    coverage,
+    coverage_of_gap,
+    told_apart,
 )
-def test_equal_methods_are_told_apart_at_most_one_time_in_twenty(
-    seeds: int, seed_effect: float, draw: Seeds
+
+EFFECTS = pytest.mark.parametrize(
+    "effect",
+    [
+        Simulation(seeds=2),
+        Simulation(seeds=2, seed_effect=0.2),
+        Simulation(seeds=2, seed_effect=0.2, luck=HEAVY_TAILED),
+    ],
+    ids=["seeds alike", "seeds apart", "heavy tails"],
+)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@EFFECTS
+def test_intervals_cover_at_their_nominal_rate(seeds: int, effect: Simulation) -> None:
+    assert coverage([replace(effect, seeds=seeds)]) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@EFFECTS
+def test_equal_methods_are_told_apart_one_time_in_twenty(
+    seeds: int, effect: Simulation
 ) -> None:
-    """Give or take two in a hundred; with three seeds less often, see above."""
-    chance = np.random.default_rng(1)
-    wrong = 0
-    for _ in range(SIMULATIONS):
-        first, difficulty = answers(
-            chance, seeds=seeds, level=0.5, seed_effect=seed_effect, draw=draw
-        )
-        second = graded(chance, difficulty, 0.5 + seed_effect * draw(chance, seeds))
-        difference = first - second
-        draws = deviations(difference, chance, RESAMPLES)
-        wrong += p_value(float(difference.mean()), draws) < 0.05
-    assert 0.0 < wrong / SIMULATIONS <= 0.07
-    assert seeds == 3 or wrong / SIMULATIONS >= 0.01
+    """Give or take two in a hundred; less often where few seeds differ by chance alone."""
+    same = replace(effect, seeds=seeds)
+    assert 0.02 <= told_apart(same, same) <= 0.07
 
 
-def test_a_known_gap_is_covered_as_often() -> None:
-    chance = np.random.default_rng(2)
-    gap = norm.cdf(0.8 / np.sqrt(2.04)) - norm.cdf(0.5 / np.sqrt(2.04))
-    inside = 0
-    for _ in range(SIMULATIONS):
-        first, difficulty = answers(chance, seeds=5, level=0.8, seed_effect=0.2)
-        second = graded(chance, difficulty, 0.5 + 0.2 * normal(chance, 5))
-        difference = first - second
-        draws = deviations(difference, chance, RESAMPLES)
-        low, high = interval_around(float(difference.mean()), draws)
-        inside += low <= gap <= high
-    assert inside / SIMULATIONS == pytest.approx(0.95, abs=0.02)
+@EFFECTS
+def test_a_known_gap_is_covered_as_often(effect: Simulation) -> None:
+    worse = replace(effect, seeds=5)
+    better = replace(worse, ability=0.8)
+    assert coverage_of_gap(better, worse) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("effects", [(0.0,) * 4, (0.2,) * 4, (0.5, 0.1, 0.1, 0.1)])
+def test_means_over_tasks_are_covered_as_often(effects: tuple[float, ...]) -> None:
+    """Whether seeds matter on none of the tasks, on all alike, or on one."""
+    tasks = [Simulation(seeds=3, seed_effect=effect) for effect in effects]
+    assert coverage(tasks) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(("seeds", "tolerance"), [(2, 0.02), (3, 0.01), (5, 0.005)])
+def test_degrees_of_freedom_hold_at_every_share(seeds: int, tolerance: float) -> None:
+    """Of a normal mean whose variance is known but for the seeds' part, by quadrature."""
+    own, known = seeds - 1, 1.0
+    chances = chi2.ppf((np.arange(4000) + 0.5) / 4000, own) / own
+    for of_seeds in np.geomspace(1e-3, 1e3, 25):
+        seen = of_seeds * chances
+        half = t.ppf(0.975, degrees_of_freedom(own, seen / (seen + known)))
+        half_widths = half * np.sqrt(seen + known)
+        covered = 1 - 2 * norm.sf(half_widths / np.sqrt(of_seeds + known)).mean()
+        assert covered == pytest.approx(0.95, abs=tolerance)
 
 
 def test_with_one_seed_it_is_the_plain_bootstrap_of_rows() -> None:
     row = np.random.default_rng(3).random((1, 80)) ** 3  # skewed, no two alike
     again = np.random.default_rng(4)
     slow = [again.choice(row[0], 80).mean() - row.mean() for _ in range(20_000)]
-    found = deviations(row, np.random.default_rng(5), 20_000)
+    found = deviations([row], np.random.default_rng(5), 20_000)
     tails = [0.025, 0.5, 0.975]
     # Unbiased variance divides by n - 1: a hundred-and-sixtieth wider.
     assert np.quantile(found, tails) == pytest.approx(
@@ -125,7 +92,7 @@ def test_a_score_near_one_may_be_lower_rather_than_higher() -> None:
     table = np.ones((1, 60))
     table[0, 0] = 0.0
     low, high = interval_around(
-        float(table.mean()), deviations(table, np.random.default_rng(0))
+        float(table.mean()), deviations([table], np.random.default_rng(0))
     )
     assert table.mean() - low > high - table.mean()
 
@@ -133,18 +100,30 @@ def test_a_score_near_one_may_be_lower_rather_than_higher() -> None:
 def test_two_seeds_are_believed_very_little() -> None:
     """Student's t with one degree of freedom is 12.7."""
     table = np.repeat([[0.6], [0.7]], 4000, axis=1)
-    low, high = interval_around(0.65, deviations(table, np.random.default_rng(0), 100_000))
+    low, high = interval_around(
+        0.65, deviations([table], np.random.default_rng(0), 100_000)
+    )
     assert (high - low) / 2 == pytest.approx(0.05 * 12.7, rel=0.05)
 
 
 def test_no_spread_gives_no_width() -> None:
-    assert not deviations(np.ones((3, 9)), np.random.default_rng(0)).any()
+    assert not deviations([np.ones((3, 9))], np.random.default_rng(0)).any()
 
 
 def test_a_mean_over_tasks_has_the_spread_of_independent_parts() -> None:
-    chance = np.random.default_rng(0)
-    parts = [chance.normal(0, s, 50_000) for s in (1.0, 2.0)]
-    assert mean_of(parts).std() == pytest.approx(np.sqrt(5) / 2, rel=0.02)
+    """Without seeds: each task's variance counts a fourth."""
+    tasks = [np.random.default_rng(s).random((1, 50 * s)) for s in (1, 4)]
+    draws = deviations(tasks, np.random.default_rng(0), 50_000)
+    variance = sum(task.var(ddof=1) / task.size for task in tasks)
+    assert draws.std() == pytest.approx(np.sqrt(variance) / 2, rel=0.02)
+
+
+def test_seeds_that_agree_by_luck_are_not_taken_to_be_alike() -> None:
+    """Three seeds of the same score on rows of which each gets others right."""
+    table = np.eye(3).repeat(20, axis=1)
+    assert not table.mean(axis=1).std()
+    low, high = interval_around(1 / 3, deviations([table], np.random.default_rng(0)))
+    assert 0.05 < high - low < 0.4
 
 
 def test_a_p_value_is_never_zero() -> None:

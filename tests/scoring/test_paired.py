@@ -92,7 +92,16 @@ def test_mcnemar_keeps_its_error_rate_where_seeds_repeat_each_other() -> None:
 
 def test_over_tasks_the_mean_counts_and_their_noise_is_independent() -> None:
     """Two tasks with the same differences leave the mean and shrink its interval."""
-    table = paired(rows(1), rows(2, mean=0.6))
+    table = paired(rows(1, seeds=1), rows(2, seeds=1, mean=0.6))
     one, two = mean_difference([table]), mean_difference([table, table])
     assert two.mean == pytest.approx(one.mean)
-    assert (two.high - two.low) / (one.high - one.low) == pytest.approx(2**-0.5, rel=0.1)
+    assert (two.high - two.low) / (one.high - one.low) == pytest.approx(2**-0.5, rel=0.05)
+
+
+def test_over_tasks_seeds_are_better_known() -> None:
+    """Three seeds of one task say little of how seeds differ; of four tasks, more."""
+    table = np.repeat([[0.1], [0.2], [0.3]], 50, axis=1)
+    one, four = mean_difference([table]), mean_difference([table] * 4)
+    t_2, t_8 = 4.303, 2.306
+    shrunk = (four.high - four.low) / (one.high - one.low)
+    assert shrunk == pytest.approx(0.5 * t_8 / t_2, rel=0.1)

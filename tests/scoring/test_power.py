@@ -25,7 +25,7 @@ def test_the_test_finds_a_known_gap_as_often_as_predicted(
             + chance.normal(0, TRUE.between_rows**0.5, (1, rows))
             + chance.normal(0, TRUE.residual**0.5, (seeds, rows))
         )
-        draws = deviations(table, chance, 500)
+        draws = deviations([table], chance, 500)
         found += p_value(float(table.mean()), draws) < 0.05
     predicted = power(margin, TRUE, seeds=seeds, rows=rows)
     assert 0.3 < predicted < 0.95

@@ -104,8 +104,7 @@ def _interval(by_seed: Mapping[str, float], table: RowScores | None) -> Interval
         return plain
     if not table.var():  # all rows score alike, and nothing shows how others would
         return plain.model_copy(update={"low": None, "high": None})
-    draws = deviations(table, np.random.default_rng(0))
-    low, high = interval_around(plain.mean, draws)
+    low, high = interval_around(plain.mean, deviations([table], np.random.default_rng(0)))
     over = "seeds and rows" if has_seeds else "rows"
     return plain.model_copy(update={"low": low, "high": high, "over": over})
 

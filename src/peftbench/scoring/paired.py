@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from peftbench.scoring.bootstrap import deviations, interval_around, mean_of, p_value
+from peftbench.scoring.bootstrap import deviations, interval_around, p_value
 from peftbench.scoring.components import RowScores
 from peftbench.scoring.summary import Difference
 
@@ -42,9 +42,7 @@ def mean_difference(tables: Sequence[RowScores]) -> Difference:
     mean = float(np.mean([table.mean() for table in tables]))
     if all(np.ptp(table) < 1e-12 for table in tables):  # nothing to resample
         return Difference(mean=mean, low=mean, high=mean, p_value=float(abs(mean) < 1e-12))
-    draws = mean_of(
-        [deviations(t, np.random.default_rng(place)) for place, t in enumerate(tables)]
-    )
+    draws = deviations(tables, np.random.default_rng(0))
     low, high = interval_around(mean, draws)
     return Difference(mean=mean, low=low, high=high, p_value=p_value(mean, draws))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from peftbench.scoring.bootstrap import degrees_of_freedom, least_seen
 from peftbench.scoring.components import Components
 
 _Array = npt.NDArray[np.float64]
@@ -83,25 +84,18 @@ def power(margin: float, differences: Components, *, seeds: int, rows: int) -> f
 
 
 def _half_widths(differences: Components, seeds: int, rows: int) -> _Array:
-    """Half the interval's width for each of the equally likely spreads of the seeds.
+    """Half the interval's width for each of the equally likely spreads of the seeds."""
+    from scipy.stats import chi2, t
 
-    It is where the distribution of `bootstrap.deviations`, a mixture of normals over the
-    seeds' possible variances, leaves 2.5 % outside: found by bisection.
-    """
-    from scipy.stats import chi2, norm
-
-    freedom = seeds - 1
-    points = chi2.ppf((np.arange(_CHANCES) + 0.5) / _CHANCES, freedom) / freedom
+    own = seeds - 1
     noise = differences.residual / rows
-    seen = (differences.between_seeds + noise) * points
-    between = np.maximum(0.0, seen[:, None] / points[None, :] - noise) / seeds
-    spreads = np.sqrt(between + differences.between_rows / rows + noise / seeds)
-    low, high = np.zeros(_CHANCES), 40 * spreads.max(axis=1) + 1e-12
-    for _ in range(40):
-        middle = (low + high) / 2
-        is_inside = norm.cdf(middle[:, None] / spreads).mean(axis=1) >= 1 - _LEVEL / 2
-        low, high = np.where(is_inside, low, middle), np.where(is_inside, middle, high)
-    half_widths: _Array = high
+    spreads = (differences.between_seeds + noise) * chi2.ppf(
+        (np.arange(_CHANCES) + 0.5) / _CHANCES, own
+    )
+    of_seeds = np.maximum(spreads / own, least_seen(own, noise)) / seeds
+    of_mean = of_seeds + differences.between_rows / rows
+    freedom = degrees_of_freedom(own, of_seeds / of_mean)
+    half_widths: _Array = t.ppf(1 - _LEVEL / 2, freedom) * np.sqrt(of_mean)
     return half_widths
 
 

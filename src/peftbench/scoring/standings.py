@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from peftbench.scoring.bootstrap import deviations, interval_around, mean_of
+from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.entries import Tables
 from peftbench.scoring.paired import mean_difference, paired
 from peftbench.scoring.penalties import ppt, pscp, pscp_factors
@@ -88,10 +88,7 @@ def _mean_interval(
     seeds = max(len(table) for table in whole)
     if (trains and seeds < 2) or not any(table.var() for table in whole):
         return None  # as for one task: nothing shows how others would differ
-    draws = mean_of(
-        [deviations(t, np.random.default_rng(place)) for place, t in enumerate(whole)]
-    )
-    low, high = interval_around(mean, draws)
+    low, high = interval_around(mean, deviations(whole, np.random.default_rng(0)))
     return Interval(
         mean=100 * mean,
         low=100 * low,
