@@ -33,7 +33,7 @@ def test_memory(name: str, dtype: str) -> None:
     config["num_hidden_layers"] = min(3, config["num_hidden_layers"])
     config.pop("layer_types", None)
     shapes = Shapes.from_config(config)
-    for method in ("bitfit", "lora", "full"):
+    for method in ("bitfit", "lora", "qlora", "full"):
         for checkpointing, answers in ((False, None), (True, 8)):
             if method == "full" and checkpointing:
                 continue  # it peaks in the optimiser either way

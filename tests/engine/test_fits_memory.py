@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from peftbench.cost import closed_form
 from peftbench.engine.fit import HEADROOM, Misfit, machine_memory_bytes, misfit
 from peftbench.engine.forecast import forecast
 from peftbench.engine.memory_forecast import MemoryForecast
-from peftbench.engine.plan import Plan, make_plan
-from peftbench.spec import Cell, from_mapping
+from peftbench.engine.plan import Plan, make_plan, rebuild_method
+from peftbench.models import Shapes, describe
+from peftbench.spec import Cell, ModelChoice, from_mapping
 
 LENGTHS = (256, 8)
 
@@ -73,6 +75,39 @@ def test_a_method_that_cannot_recompute_is_not_told_to() -> None:
     assert told is not None
     assert not any("checkpointing" in change for change in told.change)
     assert "bfloat16" in told.change[0]
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "change"),
+    [
+        (24, ("the model's dtype: bfloat16", "training.micro_batch_size=")),
+        (12, ("the model's dtype: bfloat16", "qlora in place of lora")),
+    ],
+)
+def test_weights_in_4_bits_are_the_last_thing_to_try(
+    gigabytes: int, change: tuple[str, str]
+) -> None:
+    """8 billion weights are 16 GB in 16 bits, and 6 GB with those of the blocks in 4."""
+    shapes = Shapes.from_config(
+        describe(ModelChoice(name="meta-llama/Llama-3.1-8B")).config
+    )
+
+    def memory_of(cell: Cell) -> int:
+        assert cell.training
+        return closed_form.peak_memory_bytes(
+            shapes,
+            rebuild_method(cell),
+            batch=cell.training.micro_batch_size or cell.training.batch_size,
+            length=256,
+            answer_length=8,
+            weight_bytes=2 if "16" in cell.model.dtype else 4,
+            gradient_checkpointing=cell.training.gradient_checkpointing,
+        )
+
+    told = misfit(plan_of().cells[0].cell, memory_of, int(gigabytes * 1e9))
+    assert told is not None
+    assert told.change[0] == change[0]
+    assert told.change[1].startswith(change[1])
 
 
 def test_where_nothing_is_enough_nothing_is_suggested() -> None:

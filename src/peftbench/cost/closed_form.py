@@ -56,7 +56,7 @@ def peak_memory_bytes(
     `answer_length` of each (None: on all): weights, what is trained in float32 with its
     gradient and AdamW's two moments, and activations. Of a forward pass where nothing is
     trained. Within a third of what `predict.py` says."""
-    weights = shapes.parameters * weight_bytes
+    weights = method.base_bytes(shapes, weight_bytes)
     answers = batch * (length if answer_length is None else min(length, answer_length))
     if not method.trains:
         width = max(6 * shapes.hidden_size, 3 * _widest(shapes))

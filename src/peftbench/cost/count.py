@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,7 +16,7 @@ from peftbench.cost.flops import Flops
 from peftbench.cost.memory import MemoryPeak
 from peftbench.cost.step import TrainingStep, forward, occasion, tokens, training_batch
 from peftbench.cost.storage import BaseBytes, stored_bytes
-from peftbench.methods import Method
+from peftbench.methods import Method, Occasion
 from peftbench.training.batches import Batch
 from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.seeds import seed_everything, trainable
@@ -50,18 +51,27 @@ def count(
     vocabulary: int,
     inputs: Inputs,
     folder: Path | None = None,
+    *,
+    start_from_data: bool = True,
 ) -> Counted:
     """Count on `model`, which is left as it was.
 
-    The saved adapter stays in `folder`; without one it is thrown away.
+    The saved adapter stays in `folder`; without one it is thrown away. A start from data
+    has the size of one without, for models that no data can be put through.
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return count(method, model, vocabulary, inputs, Path(temporary) / "adapter")
+            kept = Path(temporary) / "adapter"
+            return count(
+                method, model, vocabulary, inputs, kept, start_from_data=start_from_data
+            )
     base = BaseBytes.of(model)
     batch = training_batch(vocabulary, *inputs.training, model.device)
+    now = occasion(batch)
+    if model.device.type == "meta":  # where the data, being small, has numbers all the same
+        now = occasion(training_batch(vocabulary, *inputs.training, torch.device("cpu")))
     seed_everything(0)
-    adapted = method.attach_for(model, occasion(batch))
+    adapted = method.attach_for(model, now) if start_from_data else method.attach(model)
     if model.device.type == "meta":
         adapted.to("meta")  # a buffer that a method makes on the CPU would be copied often
     try:
@@ -71,7 +81,7 @@ def count(
         head = _head_parameters(model)
         ids = tokens(vocabulary, *inputs.inference, model.device)
         inference = flops.count(lambda: forward(adapted, ids))
-        peak, step_flops = _training(method, adapted, batch, base.total, inputs)
+        peak, step_flops = _training(method, adapted, batch, now, base.total, inputs)
     finally:
         model = method.detach(adapted)
     loaded = method.load(model, folder)
@@ -106,6 +116,7 @@ def _training(
     method: Method,
     adapted: nn.Module,
     batch: Batch,
+    now: Occasion,
     base_bytes: int,
     inputs: Inputs,
 ) -> tuple[MemoryPeak, Flops]:
@@ -113,7 +124,7 @@ def _training(
     if not trainable(adapted):
         look = partial(forward, adapted, batch.input_ids)
         return memory.peak_of_inference(adapted, look, base_bytes), Flops({})
-    step = TrainingStep.of(method, adapted, batch, inputs.answer_length)
+    step = TrainingStep.of(method, adapted, batch, now, inputs.answer_length)
     with gradient_checkpointing(adapted, enabled=inputs.gradient_checkpointing):
         return memory.peak_of_training(step, base_bytes), flops.count(step)
 

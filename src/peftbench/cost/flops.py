@@ -1,13 +1,16 @@
 """FLOPs, counted operator by operator: a multiplication and an addition are two.
 
 PyTorch's counter knows matrix products, convolutions and the attention kernels of a GPU.
-Two kinds of kernel that it misses are added here: attention on a CPU, and recurrent
+Three kinds of kernel that it misses are added here: attention on a CPU; recurrent
 layers, of which the matrix products are counted (all four gates of an LSTM, input and
-state) and the element-wise gating is not. Element-wise work is counted nowhere.
+state) and the element-wise gating is not; and products with weights in 4 bits, as many as
+with others. Element-wise work, unpacking weights included, is counted nowhere.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +49,8 @@ class Flops:
 
 def count(work: Callable[[], Any]) -> Flops:
     """The FLOPs of all operators that `work` runs, backward passes included."""
-    with FlopCounterMode(display=False, custom_mapping=_MORE_OPERATORS) as counter:
+    more = _MORE_OPERATORS | _of_bitsandbytes()
+    with FlopCounterMode(display=False, custom_mapping=more) as counter:
         work()
     found = counter.get_flop_counts().get("Global", {})
     return Flops({str(operator): int(flops) for operator, flops in found.items()})
@@ -87,3 +91,17 @@ _MORE_OPERATORS = {
     torch.ops.aten.mkldnn_rnn_layer: _recurrent,
     torch.ops.aten.mkldnn_rnn_layer_backward: _recurrent_backward,
 }
+
+
+def _of_bitsandbytes() -> dict[Any, Callable[..., int]]:
+    """Its operators are known once something has imported it."""
+    if "bitsandbytes" not in sys.modules:
+        return {}
+    return {torch.ops.bitsandbytes.gemm_4bit: _product_in_4_bits}
+
+
+def _product_in_4_bits(
+    inputs: Sequence[int], _packed: Any, weight: Sequence[int], *_: Any, **__: Any
+) -> int:
+    """inputs: (..., d_in).  weight: (d_out, d_in) before it was packed."""
+    return 2 * math.prod(inputs) * weight[0]

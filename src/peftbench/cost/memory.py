@@ -83,8 +83,22 @@ def held_bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 
 def tensors_of(model: nn.Module) -> list[torch.Tensor]:
-    """Parameters and buffers."""
-    return [*model.parameters(), *model.buffers()]
+    """Parameters, with the scales of those in 4 bits, and buffers."""
+    parameters = list(model.parameters())
+    scales = [
+        tensor
+        for parameter in parameters
+        for tensor in _scales(getattr(parameter, "quant_state", None))
+    ]
+    return [*parameters, *scales, *model.buffers()]
+
+
+def _scales(state: Any) -> list[torch.Tensor]:
+    """The tensors of a `QuantState` of bitsandbytes, and of the state of its scales."""
+    if state is None:
+        return []
+    own = [value for value in vars(state).values() if isinstance(value, torch.Tensor)]
+    return [*own, *_scales(state.state2)]
 
 
 def peak_of_training(step: TrainingStep, base_bytes: int) -> MemoryPeak:

@@ -82,10 +82,11 @@ def _training(
     if not method.trains:
         return None, None
     batch = training_batch(base.shapes.vocab_size, *inputs.training, base.device)
+    now = occasion(batch)
     seed_everything(0)
-    adapted = method.attach_for(base.model, occasion(batch))
+    adapted = method.attach_for(base.model, now)
     try:
-        step = TrainingStep.of(method, adapted, batch)
+        step = TrainingStep.of(method, adapted, batch, now)
         with gradient_checkpointing(adapted, enabled=inputs.gradient_checkpointing):
             return timed(step, repeats), energy.joules(step) if energy else None
     finally:

@@ -8,6 +8,7 @@ memory come from the same counters. Times are not predicted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from peftbench.cost.count import Counted, Inputs, count, forward_flops
 from peftbench.cost.without_data import Device, without_data
-from peftbench.errors import ModelError, PeftbenchError
+from peftbench.errors import InvalidSpec, ModelError, PeftbenchError
 from peftbench.methods import Method, get
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -77,16 +78,19 @@ def predict(
             f"What {name} trains depends on the values of weights and data, and so do its "
             "costs; measure it where they are."
         )
-    # Some methods make tensors where the model is, others where torch makes them by itself.
-    for where in ("cpu", "meta"):
-        with without_data(device), torch.device(where):
+    # Some methods make tensors where the model is, others where torch makes them by itself;
+    # and some start from what the model makes of data, which others cannot do without numbers.
+    for from_data, where in product((True, False), ("cpu", "meta")):
+        with without_data(device, zeros=method.zeros_will_do), torch.device(where):
             try:
-                return count(method, fresh(), vocabulary, inputs)
-            except PeftbenchError:
+                return count(method, fresh(), vocabulary, inputs, start_from_data=from_data)
+            except InvalidSpec:
                 raise
             except Exception as error:  # whatever it does with numbers that it has not got
-                reason = str(error).splitlines()[0]
                 failure = error
+    if isinstance(failure, PeftbenchError):
+        raise failure
+    reason = str(failure).splitlines()[0]
     raise ModelError(
         f"{name} cannot be attached without the model's weights ({reason}); measure it where "
         "they are."

@@ -29,7 +29,8 @@ def tokens(vocabulary: int, batch: int, length: int, device: torch.device) -> to
     if device.type == "meta":
         return torch.empty(batch, length, dtype=torch.int64, device=device)
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(vocabulary, (batch, length), generator=generator).to(device)
+    ids = torch.randint(vocabulary, (batch, length), generator=generator, device="cpu")
+    return ids.to(device)
 
 
 def training_batch(vocabulary: int, batch: int, length: int, device: torch.device) -> Batch:
@@ -72,10 +73,11 @@ class TrainingStep:
         method: Method,
         adapted: nn.Module,
         batch: Batch,
+        now: Occasion,
         answer_length: int | None = None,
     ) -> TrainingStep:
-        """The step of a method that was attached for `occasion(batch)`."""
-        parameters, now = trainable(adapted), occasion(batch)
+        """The step of a method that was attached for `now`."""
+        parameters = trainable(adapted)
         hook = method.hook(adapted, now) or Hook()
         optimizer = hook.optimizer(parameters, now.training)
         return cls(adapted, batch, hook, optimizer, parameters, answer_length)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,35 +25,34 @@ class BaseBytes:
     """What the base model held before a method came."""
 
     total: int
-    by_parameter: Mapping[int, int]  # id of the parameter: bytes
+    tensors: frozenset[int]  # ids of parameters and buffers
 
     @classmethod
     def of(cls, model: nn.Module) -> BaseBytes:
         """Weigh `model`, which has no method on it."""
-        return cls(
-            held_bytes(tensors_of(model)), {id(p): p.nbytes for p in model.parameters()}
-        )
+        tensors = tensors_of(model)
+        return cls(held_bytes(tensors), frozenset(id(tensor) for tensor in tensors))
 
     def trained_in_place(self, adapted: nn.Module) -> TrainedInPlace:
         """Which of the base's own weights the method on `adapted` trains."""
-        own = [p for p in adapted.parameters() if p.requires_grad]
-        own = [p for p in own if id(p) in self.by_parameter]
-        untouched = self.total - sum(self.by_parameter[id(p)] for p in own)
-        return TrainedInPlace(copied=held_bytes(own), untouched=untouched)
+        own = [p for p in adapted.parameters() if p.requires_grad and id(p) in self.tensors]
+        trained = {id(parameter) for parameter in own}
+        return TrainedInPlace(copied=held_bytes(own), untouched=self.tensors - trained)
 
 
 @dataclass(frozen=True)
 class TrainedInPlace:
-    """Bytes of the base's weights that a method trains, and of those that it does not."""
+    """Of the base's weights, what a method trains and what it does not."""
 
-    copied: int  # as they are trained, perhaps in another precision
-    untouched: int
+    copied: int  # bytes, as they are trained, perhaps in another precision
+    untouched: frozenset[int]
 
     def beside(self, loaded: nn.Module) -> int:
         """Bytes beside the base's own that serving a `loaded` adapter needs, unmerged.
 
-        Base weights that the method trains count: a second adapter on the same base
-        needs a copy of its own.
+        Base weights that the method trains or replaces count: another adapter on the same
+        base needs them as they were.
         """
-        held = held_bytes(tensors_of(loaded))
-        return self.copied + max(0, held - self.copied - self.untouched)
+        found = tensors_of(loaded)
+        untouched = held_bytes(tensor for tensor in found if id(tensor) in self.untouched)
+        return self.copied + max(0, held_bytes(found) - self.copied - untouched)

@@ -11,6 +11,7 @@ A few things need a hand there, and get it for as long as the context lasts:
 - the optimiser: on CUDA it updates all tensors at once, with temporaries for all.
 - singular vectors: their order in memory decides whether a part of them is a copy.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
+- single numbers that a method asks for, where it says that zeros will do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from peftbench.cost import holes
 
@@ -32,12 +34,21 @@ _WIDEST_FLASH_HEAD = 256
 
 
 @contextmanager
-def without_data(device: Device) -> Iterator[None]:
-    """Inside, models on the meta device allocate what they would on `device`."""
+def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
+    """Inside, models on the meta device allocate what they would on `device`.
+
+    Asked for a number, they raise; with `zeros` they say 0, and that no entry is zero.
+    """
+    from torch.fx.experimental import _config
     from torch.optim import optimizer
     from transformers import masking_utils
 
     with ExitStack() as stack:
+        if zeros:
+            stack.enter_context(_Zeros())  # type: ignore[no-untyped-call]
+            stack.enter_context(
+                patch.object(_config, "meta_nonzero_assume_all_nonzero", new=True)
+            )
         for owner, name, stand_in in (
             (torch.nn.functional, "scaled_dot_product_attention", _KERNELS[device]),
             (masking_utils, "find_packed_sequence_indices", lambda _ids: None),
@@ -52,6 +63,24 @@ def without_data(device: Device) -> Iterator[None]:
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
         yield
+
+
+class _Zeros(TorchDispatchMode):
+    """A number of a tensor without numbers is 0, and any two such tensors are equal."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """See `TorchDispatchMode`."""
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            return torch.zeros((), dtype=args[0].dtype).item()
+        if func is torch.ops.aten.equal.default and args[0].is_meta:
+            return args[0].shape == args[1].shape
+        return func(*args, **(kwargs or {}))
 
 
 def _on_cpu(

@@ -62,20 +62,33 @@ def misfit(cell: Cell, memory_of: MemoryOf, limit_bytes: int) -> Misfit | None:
 
 def _changes(cell: Cell) -> Iterator[tuple[tuple[str, ...], Cell]]:
     """Changes to a cell, the cheapest first: smaller micro-batches take no more
-    arithmetic, recomputed blocks a forward pass more, and 16-bit weights are other
-    weights."""
-    yield from _smaller(cell, ())
+    arithmetic, recomputed blocks a forward pass more, 16-bit weights are other weights, and
+    4-bit weights of another method are others still."""
+    yield from _with_same_weights(cell, ())
+    said: tuple[str, ...] = ()
+    if "16" not in cell.model.dtype:
+        said = ("the model's dtype: bfloat16",)
+        model = cell.model.model_copy(update={"dtype": "bfloat16"})
+        cell = cell.model_copy(update={"model": model})
+        yield said, cell
+        yield from _with_same_weights(cell, said)
+    if cell.method.name == "lora":  # QLoRA has the same settings, on weights in 4 bits
+        said = (*said, "qlora in place of lora")
+        method = cell.method.model_copy(update={"name": "qlora"})
+        cell = cell.model_copy(update={"method": method})
+        yield said, cell
+        yield from _with_same_weights(cell, said)
+
+
+def _with_same_weights(
+    cell: Cell, said: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    yield from _smaller(cell, said)
     if cell.training and rebuild_method(cell).recomputes:
         recomputed = _with(cell, gradient_checkpointing=True)
-        said = ("training.gradient_checkpointing=true",)
+        said = (*said, "training.gradient_checkpointing=true")
         yield said, recomputed
         yield from _smaller(recomputed, said)
-    if "16" not in cell.model.dtype:
-        model = cell.model.model_copy(update={"dtype": "bfloat16"})
-        shorter = cell.model_copy(update={"model": model})
-        yield ("the model's dtype: bfloat16",), shorter
-        for change, changed in _changes(shorter):
-            yield ("the model's dtype: bfloat16", *change), changed
 
 
 def _smaller(cell: Cell, said: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:

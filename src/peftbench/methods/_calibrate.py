@@ -40,8 +40,9 @@ def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean loss per answer token, that of training."""
     from torch.nn.functional import cross_entropy
 
-    logits = model(input_ids=batch.input_ids, use_cache=False).logits
-    return cross_entropy(logits[batch.answers].float(), batch.targets)
+    device = next(model.parameters()).device
+    logits = model(input_ids=batch.input_ids.to(device), use_cache=False).logits
+    return cross_entropy(logits[batch.answers].float(), batch.targets.to(device))
 
 
 def _unpadded(batch: Batch) -> Iterator[torch.Tensor]:

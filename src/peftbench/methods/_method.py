@@ -55,6 +55,9 @@ class Method(ABC):
     #: What it trains depends on the values of weights or data: its costs can be measured
     #: and not predicted.
     depends_on_values: ClassVar[bool] = False
+    #: What it asks single numbers of tensors for, as a check, changes no cost: where there are
+    #: no numbers, zeros will do, and all entries for those that are not zero.
+    zeros_will_do: ClassVar[bool] = False
     #: Model types that it cannot adapt, each with the reason.
     unsupported: ClassVar[Mapping[str, str]] = {}
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's
@@ -88,6 +91,11 @@ class Method(ABC):
         Differs from the trained ones where only a result of them is kept.
         """
         return self.trainable_parameters(shapes)
+
+    def base_bytes(self, shapes: Shapes, weight_bytes: int) -> int:
+        """Closed form of the bytes of the base's weights with the method on it, each having
+        `weight_bytes` without it."""
+        return shapes.parameters * weight_bytes
 
     def knob_values(self, shapes: Shapes) -> Sequence[int]:  # noqa: ARG002
         """What a budget may set `budget_knob` to, in order; the count rises or falls with

@@ -40,6 +40,7 @@ class Alora(Lora):
     paper: ClassVar[str] = "Greenewald et al., 2025, arXiv:2504.12397"
     defaults_from: ClassVar[str] = "those of `lora`; Greenewald et al. use rank 32"
     mergeable: ClassVar[bool] = False  # the tokens before are the base's
+    zeros_will_do: ClassVar[bool] = True
     unsupported: ClassVar[Mapping[str, str]] = {
         "opt": "its MLP sees all rows as one, and peft's aLoRA switches row by row"
     }

@@ -76,7 +76,9 @@ class Cartridge(PeftMethod):
         ids, _ = tokens(occasion, self.num_virtual_tokens)
         mode = model.training
         with torch.no_grad():
-            cache = model.eval()(input_ids=ids[None], use_cache=True).past_key_values
+            cache = model.eval()(
+                input_ids=ids[None].to(model.device), use_cache=True
+            ).past_key_values
         model.train(mode)
         adapted = self.attach(model)
         initialize_kv_prefix_from_past_key_values(adapted, past_key_values=cache)

@@ -37,6 +37,7 @@ class Corda(ResidualLora):
     defaults_from: ClassVar[str] = (
         "256 examples and instruction-previewed adaptation: Yang et al.; the rest: those of `lora`"
     )
+    zeros_will_do: ClassVar[bool] = True
     #: Yang et al., all models, as in PiSSA.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-5}
 
@@ -60,7 +61,7 @@ class Corda(ResidualLora):
 
         def run_model() -> None:
             for row in rows(occasion, self.examples):
-                model(input_ids=row, use_cache=False)
+                model(input_ids=row.to(model.device), use_cache=False)
 
         modes = {module: module.training for module in model.modules()}
         try:

@@ -45,6 +45,7 @@ class Cpt(PeftMethod):
     defaults_from: ClassVar[str] = "epsilon 0.1: Blau et al. and peft; 64 tokens are ours"
     identity_at_start: ClassVar[bool] = False  # the examples are attended to
     mergeable: ClassVar[bool] = False
+    zeros_will_do: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = "num_virtual_tokens"
     #: Ours: the length of the change is bounded, so a few steps reach it.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}

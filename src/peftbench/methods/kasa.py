@@ -14,6 +14,7 @@ from peftbench.methods.lora import Lora
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
 
@@ -90,6 +91,14 @@ class Kasa(Lora):
         from peftbench.models._shapes import Shapes
 
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        """Where the weights have no numbers, none are to be taken out of them later."""
+        adapted = super()._wrap(model, config)
+        if model.device.type == "meta":
+            for module in adapted.modules():
+                vars(module).get("_lora_kasa_truncation_deferred", set()).clear()
+        return adapted
 
     def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the penalty."""

@@ -13,7 +13,9 @@ from peftbench.methods.lora import Lora
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftConfig, PeftModel
     from torch import nn
+    from transformers import PreTrainedModel
 
     from peftbench.models._shapes import Linear, Shapes
 
@@ -79,6 +81,7 @@ class Monteclora(Lora):
     )
     identity_at_start: ClassVar[bool] = True
     mergeable: ClassVar[bool] = True
+    zeros_will_do: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = "rank"
     #: That of `lora`.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
@@ -107,6 +110,21 @@ class Monteclora(Lora):
         # A buffer of one: what is drawn depends on the state of the generator alone.
         sampling = MontecloraConfig(num_samples=self.num_samples, buffer_size=1)
         return super().settings(shapes) | {"monteclora_config": sampling}
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        """Where weights have no numbers, `peft` leaves the samplers to the first forward pass."""
+        from peft.tuners.lora.variants import MontecloraLinearVariant
+
+        adapted = super()._wrap(model, config)
+        if model.device.type == "meta":
+            for module in adapted.modules():
+                for name, sampling in (
+                    vars(module).get("_lora_monteclora_config", {}).items()
+                ):
+                    module.lora_monteclora_sampler[name] = (
+                        MontecloraLinearVariant._create_sampler(module, name, sampling)
+                    )
+        return adapted
 
     def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the penalty, and what was drawn last."""

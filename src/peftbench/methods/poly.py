@@ -40,6 +40,7 @@ class Poly(LinearMethod):
     defaults_from: ClassVar[str] = "peft: rank 8, 4 skills, not split"
     identity_at_start: ClassVar[bool] = True  # because every B_k is zero
     mergeable: ClassVar[bool] = False  # as peft has it
+    zeros_will_do: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = "rank"
     unsupported: ClassVar[Mapping[str, str]] = {
         **NOT_LINEAR,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+    from peftbench.models._shapes import Shapes
+
 _LINEARS = "_peftbench_linears"  # where the base keeps its own layers meanwhile
 
 
@@ -37,9 +39,17 @@ class Qlora(Lora):
     )
     identity_at_start: ClassVar[bool] = False  # the base is quantised
     mergeable: ClassVar[bool] = False  # 4 bits have no room for the update
+    zeros_will_do: ClassVar[bool] = True
     unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
     #: Dettmers et al., Llama 7B and 13B.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+
+    def base_bytes(self, shapes: Shapes, weight_bytes: int) -> int:
+        """Half a byte for each weight of the targets, one for the scale of 64, and four for
+        the scale of 256 scales."""
+        targets = sum(layer.d_in * layer.d_out for layer in self.layers(shapes))
+        kept = super().base_bytes(shapes, weight_bytes) - targets * weight_bytes
+        return kept + int(targets * (1 / 2 + 1 / 64 + 4 / (64 * 256)))
 
     def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:  # noqa: ARG002
         """Put 4-bit layers in the place of the targets."""
@@ -49,7 +59,7 @@ class Qlora(Lora):
         for layer in self.layers(Shapes.of(model)):
             linear = cast("nn.Linear", model.get_submodule(layer.name))
             _set(model, layer.name, quantised(linear))
-            own[layer.name] = linear.to("cpu")
+            own[layer.name] = linear if linear.weight.is_meta else linear.to("cpu")
         vars(model)[_LINEARS] = own
         vars(model)["is_loaded_in_4bit"] = True  # what peft asks a base for
 
@@ -61,9 +71,13 @@ class Qlora(Lora):
 
 def quantised(linear: nn.Linear) -> nn.Module:
     """`linear`: (d_in) to (d_out) with its weight in 4 bits, its bias as it was."""
+    from bitsandbytes.functional import quantize_4bit
     from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
     weight = linear.weight
+    packed, state = quantize_4bit(
+        weight.detach(), compress_statistics=True, quant_type="nf4"
+    )
     layer = Linear4bit(  # type: ignore[no-untyped-call]
         linear.in_features,
         linear.out_features,
@@ -74,15 +88,19 @@ def quantised(linear: nn.Linear) -> nn.Module:
         device="meta",
     )
     layer.weight = Params4bit(
-        weight.detach().cpu(),
+        packed,
         requires_grad=False,
+        quant_state=state,
         quant_type="nf4",
         compress_statistics=True,
+        bnb_quantized=True,
+        module=layer,
     )
+    layer.quant_state = state
     if linear.bias is not None:
         layer.bias = linear.bias
-    made: nn.Module = layer.to(weight.device)
-    return made.train(linear.training)
+    made: nn.Module = layer.train(linear.training)
+    return made
 
 
 def _set(model: PreTrainedModel, name: str, module: nn.Module) -> None:

@@ -66,9 +66,9 @@ class TrainableTokens(PeftMethod):
         from peftbench.methods._calibrate import is_text
 
         size = model.get_input_embeddings().num_embeddings
-        counts = torch.zeros(size, dtype=torch.int64, device=model.device)
+        counts = torch.zeros(size, dtype=torch.int64)
         for batch in occasion.batches():
-            counts += torch.bincount(batch.input_ids[is_text(batch)], minlength=size)
+            counts += torch.bincount(batch.input_ids[is_text(batch)], minlength=size).cpu()
         order = counts.argsort(descending=True, stable=True)
         chosen = sorted(order[: min(self.num_tokens, size)].tolist())
         adapted: nn.Module = self._wrap(model, _config(chosen))

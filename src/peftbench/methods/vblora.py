@@ -36,6 +36,7 @@ class Vblora(LinearMethod):
     defaults_from: ClassVar[str] = "peft: rank 4, 256 vectors of 256, top 2; uniform bank"
     identity_at_start: ClassVar[bool] = False  # the bank starts at random
     mergeable: ClassVar[bool] = True
+    zeros_will_do: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = "rank"
     #: Li et al.: 1e-3 for the bank; their 1e-2 for the logits is not kept apart here.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}

@@ -63,6 +63,7 @@ class Velora(Lora):
     defaults_from: ClassVar[str] = "64 groups: peft; the rest: those of `lora`"
     identity_at_start: ClassVar[bool] = True
     mergeable: ClassVar[bool] = True
+    zeros_will_do: ClassVar[bool] = True
     budget_knob: ClassVar[str | None] = "rank"
     #: That of `lora`.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}

@@ -27,6 +27,7 @@ class Waveft(CoefficientsMethod):
     paper: ClassVar[str] = "Bilican et al., 2025, arXiv:2505.12532"
     defaults_from: ClassVar[str] = "peft: 2592 coefficients, scaling 25, Haar wavelets"
     identity_at_start: ClassVar[bool] = True
+    zeros_will_do: ClassVar[bool] = True
     #: huggingface/peft, method_comparison/MetaMathQA, waveft on Llama-3.2-3B.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
 

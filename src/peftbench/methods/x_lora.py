@@ -65,7 +65,6 @@ class XLora(LinearMethod):
     unsupported: ClassVar[Mapping[str, str]] = {
         "opt": "its feed-forward layers see tokens without their rows, and weights have rows"
     }
-    depends_on_values: ClassVar[bool] = True  # experts are files, whose numbers are read
     _found: ClassVar[tuple[Expert, ...]] = ()  # an instance has its own
     #: That of `lora`.
     training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}

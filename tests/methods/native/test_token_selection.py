@@ -13,11 +13,11 @@ from torch import nn
 
 from peftbench import methods
 from peftbench.errors import InvalidSpec
+from peftbench.methods._calibrate import is_text
 from peftbench.methods._native.low_rank import LowRank
 from peftbench.methods._native.token_selection import (
     Pressure,
     TokenSelectionHook,
-    is_token,
     selected_shares,
     selection_of,
 )
@@ -158,7 +158,7 @@ def test_every_kernel_is_tested() -> None:
 def test_the_batch_says_where_padding_is() -> None:
     batch = Batch.of(ROWS, 0, CPU)
     expected = [[i < len(row) - 1 for i in range(6)] for row in ROWS]
-    assert is_token(batch).tolist() == expected
+    assert is_text(batch).tolist() == expected
 
 
 def test_padding_is_never_counted() -> None:
@@ -349,7 +349,7 @@ def test_shares_after_training_are_those_of_the_gate() -> None:
             module.gate = noted  # type: ignore[method-assign]
     with torch.no_grad():
         adapted(input_ids=batch.input_ids)
-    kept = is_token(batch)
+    kept = is_text(batch)
     for place, share in shares.items():
         assert share == pytest.approx(float(open_[place][kept].mean()))
     assert 0 < min(shares.values()) <= max(shares.values()) <= 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
+from peftbench.methods._calibrate import is_text, loss
 from peftbench.methods._hook import Hook, Occasion
 from peftbench.methods._native.token_selective import Selection, Thresholds, TokenSelective
 
@@ -82,7 +82,7 @@ class TokenSelectionHook(Hook):
         """Say where padding is. A step that starts over, for memory, counts anew."""
         if all(parameter.grad is None for parameter in self.parameters):
             self.selection.reset()
-        self.selection.is_token = is_token(batch)
+        self.selection.is_token = is_text(batch)
 
     def penalty(self) -> None:
         """Take the gradient of tau aside, with lambda's part in it, before clipping."""
@@ -130,7 +130,7 @@ def hook_of(
         thresholds,
         pressure,
         steps=occasion.steps,
-        initial_loss=_loss(adapted, next(occasion.batches())),
+        initial_loss=_initial_loss(adapted, occasion),
     )
 
 
@@ -138,12 +138,6 @@ def selection_of(adapted: nn.Module) -> tuple[Selection, Thresholds]:
     """Of the one token-selective adapter of a model."""
     part = next(m for m in adapted.modules() if isinstance(m, TokenSelective))
     return part.selection, part.thresholds()
-
-
-def is_token(batch: Batch) -> torch.Tensor:
-    """(rows, length), False where a row is padded: behind its last answer position."""
-    later = batch.answers.flip(1).cumsum(1).flip(1)  # answers from here on
-    return later > 0
 
 
 @torch.no_grad()
@@ -155,7 +149,7 @@ def selected_shares(adapted: nn.Module, occasion: Occasion) -> dict[str, float]:
     selection.reset()
     selection.counting = True
     for batch in islice(occasion.batches(), _COUNTED):
-        selection.is_token = is_token(batch)
+        selection.is_token = is_text(batch)
         adapted(input_ids=batch.input_ids, use_cache=False)
     selection.counting, selection.is_token = False, None
     adapted.train(was_training)
@@ -163,9 +157,9 @@ def selected_shares(adapted: nn.Module, occasion: Occasion) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _loss(adapted: Any, batch: Batch) -> float:
-    """Mean loss per target token of one batch, in evaluation mode."""
+def _initial_loss(adapted: nn.Module, occasion: Occasion) -> float:
+    """Of the first batch, in evaluation mode."""
     was_training = adapted.training
-    logits = adapted.eval()(input_ids=batch.input_ids, use_cache=False).logits
+    found = float(loss(adapted.eval(), next(occasion.batches())))
     adapted.train(was_training)
-    return float(cross_entropy(logits[batch.answers].float(), batch.targets))
+    return found

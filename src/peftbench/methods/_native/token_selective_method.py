@@ -39,6 +39,7 @@ class TokenSelectiveMethod(NativeMethod):
     paper: ClassVar[str] = "TS-PEFT, 2025, arXiv:2511.16147"
     identity_at_start: ClassVar[bool] = True
     mergeable: ClassVar[bool] = False  # which update a token gets depends on the token
+    zeros_will_do: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         name = type(self).__name__
