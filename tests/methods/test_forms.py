@@ -157,6 +157,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"peft_config": "{tmp}/strange"}, "peft has no method 'NONSENSE'; it has ADALORA"),
     ({"peft_config": "{tmp}/typo"}, "LORA has no field lora_alhpa; it has"),
     ({"peft_config": "{tmp}/refused"}, "peft refuses this config: "),
+    ({"peft_config": "{tmp}/mixed"}, "whose experts are adapters of their own: name them"),
     ({"adapter": "no/such/folder"}, "No adapter folder 'no/such/folder'"),
     ({"adapter": "{tmp}/typo"}, "holds no safetensors weights. An adapter is a folder"),
     ({"adapter": "{tmp}/pickled"}, "pickled, can run code, and are not read"),
@@ -174,6 +175,7 @@ def test_what_is_no_config_and_no_adapter_is_explained(
         ("typo", json.dumps({"peft_type": "LORA", "lora_alhpa": 3})),
         ("refused", json.dumps({"peft_type": "LORA", "use_dora": True, "megatron_config": 1,
                                 "loftq_config": 5, "init_lora_weights": "loftq"})),
+        ("mixed", json.dumps({"peft_type": "XLORA", "adapters": {"0": "elsewhere"}})),
         ("pickled", json.dumps({"peft_type": "LORA"})),
     ):  # fmt: skip
         (tmp_path / name).mkdir()

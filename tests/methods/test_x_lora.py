@@ -218,9 +218,22 @@ def test_a_kept_one_is_an_adapter_that_can_be_scored_again(
         kept = adapted(input_ids=TOKENS, use_cache=False).logits
     finished.save(adapted, tmp_path / "copy")
     (tmp_path / "copy" / "peftbench.json").write_text(about(method))
-    loaded = FinishedAdapter.find(str(tmp_path / "copy")).attach(tiny_llama()).eval()
-    with torch.no_grad():
-        torch.testing.assert_close(loaded(input_ids=TOKENS, use_cache=False).logits, kept)
+    for folder in ("kept", "copy"):
+        found = FinishedAdapter.find(str(tmp_path / folder))
+        loaded = found.attach(tiny_llama()).eval()
+        with torch.no_grad():
+            again = loaded(input_ids=TOKENS, use_cache=False).logits
+        torch.testing.assert_close(again, kept)
+
+
+def test_one_whose_experts_are_elsewhere_is_explained(
+    experts: tuple[str, ...], tmp_path: Path
+) -> None:
+    method = x_lora(*experts)
+    method.save(method.attach(tiny_llama()), tmp_path / "kept")
+    (tmp_path / "kept" / "1" / "adapter_model.safetensors").unlink()
+    with pytest.raises(InvalidSpec, match="not its experts 1: copy each one's folder"):
+        FinishedAdapter.find(str(tmp_path / "kept"))
 
 
 def about(method: Method) -> str:

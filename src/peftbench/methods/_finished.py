@@ -106,6 +106,10 @@ class FinishedAdapter(Method):
                     f"{folder / ABOUT} does not say which method with which settings this "
                     f"adapter is of: {error}"
                 ) from error
+        if read_json(folder / _from_config.FILE).get("peft_type") == "XLORA":
+            from peftbench.methods.x_lora import XLora
+
+            return XLora.of_folder(folder)
         return FromConfig.read(str(folder), {})
 
     def trainable_parameters(self, shapes: Shapes) -> int:  # noqa: ARG002

@@ -108,6 +108,11 @@ class FromConfig(PeftMethod):
     def _check(self, file: Path) -> None:
         """Refuse a config that `peft` would not take, before anything is loaded."""
         kind = self._class()
+        if self.peft_type == "XLORA":
+            raise InvalidSpec(
+                f"{file} is of X-LoRA, whose experts are adapters of their own: name them, "
+                "`{name: x-lora, parameters: {adapters: [FOLDER, ...]}}`, to train a router anew."
+            )
         fields = kind.__dataclass_fields__
         strangers = [name for name in self.settings if name not in fields]
         if strangers:

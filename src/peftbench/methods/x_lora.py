@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._experts import Expert, copy_experts, expert_weights, hollow, route
+from peftbench.methods._from_config import FILE, read_json
 from peftbench.methods._linear import LinearMethod
 from peftbench.methods._method import WEIGHTS, Family, read_adapter
 from peftbench.methods._settings import check_whole
@@ -97,6 +98,28 @@ class XLora(LinearMethod):
         """See `Method.rebuilt`."""
         folders = tuple(location.split(os.pathsep)) if location else ()
         return cls(**parameters, adapters=folders)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The method that `save` wrote there, experts and all; raises `InvalidSpec` where
+        they are elsewhere, as `peft` leaves them."""
+        names = read_json(folder / FILE).get("adapters", {})
+        missing = [name for name in names if not (folder / name / WEIGHTS).is_file()]
+        if missing or not names:
+            raise InvalidSpec(
+                f"{folder} holds X-LoRA's router and not its experts "
+                f"{', '.join(missing)}: copy each one's folder into it under that name."
+            )
+        expert = read_json(folder / next(iter(names)) / FILE)
+        targets = expert["target_modules"]
+        if not isinstance(targets, str):
+            targets = tuple(sorted({name.rpartition(".")[2] for name in targets}))
+        return cls(
+            num_experts=len(names),
+            rank=expert["r"],
+            alpha=expert["lora_alpha"],
+            target_modules=targets,
+        )
 
     def parameters(self) -> dict[str, Any]:
         """See `Method.parameters`: the experts by what they hold."""
