@@ -9,7 +9,7 @@ quickstart: install
 	$(BIN)/peftbench run quickstart --store runs/quickstart
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGUMENTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 coverage:
 	$(MAKE) test PYTEST_ARGUMENTS="--cov=peftbench --cov-report=term-missing:skip-covered"
