@@ -10,6 +10,7 @@ A few things need a hand there, and get it for as long as the context lasts:
 - whether rows are packed: transformers looks at the numbers. Those of the meter are not.
 - the optimiser: on CUDA it updates all tensors at once, with temporaries for all.
 - singular vectors: their order in memory decides whether a part of them is a copy.
+- permutations: of the entries of a large weight they take seconds, and any order will do.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
 - single numbers that a method asks for, where it says that zeros will do.
 """
@@ -59,6 +60,7 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             ),
             (torch.Tensor, "cpu", _stay(torch.Tensor.cpu)),
             (torch.linalg, "svd", _svd(torch.linalg.svd)),
+            (torch, "randperm", _in_order),
             *_file_functions(),
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
@@ -184,6 +186,11 @@ def _svd(function: Callable[..., Any]) -> Callable[..., Any]:
         return (u, s, vh.mT.contiguous().mT) if matrix.is_meta else (u, s, vh)
 
     return decompose
+
+
+def _in_order(n: int, *, generator: Any = None, **keywords: Any) -> torch.Tensor:  # noqa: ARG001
+    """As `torch.randperm`, the numbers from 0 to ``n - 1`` as they come."""
+    return torch.arange(n, **keywords)
 
 
 def _file_functions() -> list[tuple[Any, str, Callable[..., Any]]]:

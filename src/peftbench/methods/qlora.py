@@ -71,9 +71,15 @@ class Qlora(Lora):
 
 def quantised(linear: nn.Linear) -> nn.Module:
     """`linear`: (d_in) to (d_out) with its weight in 4 bits, its bias as it was."""
-    from bitsandbytes.functional import quantize_4bit
+    import torch
+    from bitsandbytes.functional import create_dynamic_map, name2qmap, quantize_4bit
     from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
+    # bitsandbytes makes this table where the first weight is, and keeps it for the process:
+    # with a weight that has no numbers, no later one could be read.
+    if "dynamic" not in name2qmap:
+        with torch.device("cpu"):
+            name2qmap["dynamic"] = create_dynamic_map()  # type: ignore[no-untyped-call]
     weight = linear.weight
     packed, state = quantize_4bit(
         weight.detach(), compress_statistics=True, quant_type="nf4"
