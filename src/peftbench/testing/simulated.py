@@ -7,14 +7,14 @@ prints the rates for the numbers of seeds that benchmarks have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm, t
 
-from peftbench.scoring.bootstrap import deviations, interval_around, p_value
+from peftbench.scoring.bootstrap import Draws, deviations, interval_around, p_value
 from peftbench.scoring.components import RowScores
 
 #: How lucky seeds are: distributions of mean 0 and variance 1.
@@ -24,6 +24,8 @@ HEAVY_TAILED = t(3, scale=3**-0.5)
 
 #: Draws of one interval: as many as put its ends to within a tenth of their width.
 _RESAMPLES = 500
+
+_Tables = Callable[[np.random.Generator], Sequence[RowScores]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,41 +61,43 @@ class Simulation:
 
 def coverage(tasks: Sequence[Simulation], simulations: int = 2000) -> float:
     """How often the 95 % interval of the mean over tasks holds the true mean."""
-    chance = np.random.default_rng(0)
     truth = float(np.mean([task.truth for task in tasks]))
-    inside = 0
-    for _ in range(simulations):
-        tables = [task.runs(task.rows_drawn(chance), chance) for task in tasks]
-        mean = float(np.mean([table.mean() for table in tables]))
-        low, high = interval_around(mean, deviations(tables, chance, _RESAMPLES))
-        inside += low <= truth <= high
-    return inside / simulations
+    return _covered(
+        truth,
+        lambda chance: [t.runs(t.rows_drawn(chance), chance) for t in tasks],
+        simulations,
+    )
 
 
 def coverage_of_gap(
     first: Simulation, second: Simulation, simulations: int = 2000
 ) -> float:
     """How often the 95 % interval of the paired difference holds the true one."""
-    chance = np.random.default_rng(0)
     truth = first.truth - second.truth
-    inside = 0
-    for _ in range(simulations):
-        table = _difference(first, second, chance)
-        draws = deviations([table], chance, _RESAMPLES)
-        low, high = interval_around(float(table.mean()), draws)
-        inside += low <= truth <= high
-    return inside / simulations
+    return _covered(truth, lambda chance: [_difference(first, second, chance)], simulations)
 
 
 def told_apart(first: Simulation, second: Simulation, simulations: int = 2000) -> float:
     """How often the paired test finds a difference at 5 %."""
+    seen = _seen(lambda chance: [_difference(first, second, chance)], simulations)
+    return sum(p_value(mean, draws) < 0.05 for mean, draws in seen) / simulations
+
+
+def _covered(truth: float, tables: _Tables, simulations: int) -> float:
+    inside = 0
+    for mean, draws in _seen(tables, simulations):
+        low, high = interval_around(mean, draws)
+        inside += low <= truth <= high
+    return inside / simulations
+
+
+def _seen(tables: _Tables, simulations: int) -> Iterator[tuple[float, Draws]]:
+    """The mean over tables that are drawn anew each time, and its deviations."""
     chance = np.random.default_rng(0)
-    found = 0
     for _ in range(simulations):
-        table = _difference(first, second, chance)
-        draws = deviations([table], chance, _RESAMPLES)
-        found += p_value(float(table.mean()), draws) < 0.05
-    return found / simulations
+        found = tables(chance)
+        mean = float(np.mean([table.mean() for table in found]))
+        yield mean, deviations(found, chance, _RESAMPLES)
 
 
 def _difference(
