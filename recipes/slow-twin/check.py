@@ -19,14 +19,14 @@ import torch
 from torch import nn
 
 from peftbench import methods, tasks
+from peftbench.encoding.bounded import bounded
+from peftbench.encoding.encode import Encoder, stop_ids
 from peftbench.evaluation.predict import Predictor
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
 from peftbench.spec import ModelChoice, Training
 from peftbench.spec.suites import with_groups_expanded
 from peftbench.tasks._data import TaskData, load_task_data
-from peftbench.training.encode import Encoder, stop_ids
-from peftbench.training.fit import fitted
 from peftbench.training.run import Run, TrainingData
 
 LENGTH = 384  # tokens of prompt and answer
@@ -77,7 +77,7 @@ def models(
     adapted = method.attach(base.model)
     training = Training(steps=STEPS, learning_rate=1e-2, warmup_fraction=0)
     encoded = [encoder.encode_example(example) for example in data.examples["train"]]
-    rows = fitted(encoded, LENGTH).rows
+    rows = bounded(encoded, LENGTH).rows
     batches = [[i % len(rows) for i in range(at, at + 4)] for at in range(0, 4 * STEPS, 4)]
     run = Run(adapted, TrainingData(rows, batches, training, 0, base.device))
     for _ in range(STEPS):

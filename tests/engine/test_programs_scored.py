@@ -98,10 +98,10 @@ def test_where_the_sandbox_works_it_is_used_also_by_those_who_would_do_without(
 
 
 def test_predictions_hold_samples_and_verdicts(sandbox: Bubblewrap) -> None:
+    from peftbench.encoding.encode import Encoder
     from peftbench.models import resolve
     from peftbench.models._load import load
     from peftbench.spec import ModelChoice
-    from peftbench.training.encode import Encoder
 
     base = load(resolve(ModelChoice(name="tiny")), "float32")
     encoder = Encoder(base.tokenizer, chat_template=False, stop_ids=(0,))

@@ -15,6 +15,9 @@ import torch
 from torch import nn
 
 from peftbench import methods, tasks
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.encode import Encoder, stop_ids
+from peftbench.encoding.logits import all_logits
 from peftbench.errors import OutOfMemory
 from peftbench.evaluation.predict import Predictor
 from peftbench.models import resolve
@@ -22,10 +25,7 @@ from peftbench.models._load import BaseModel, load
 from peftbench.spec import ModelChoice, Training
 from peftbench.tasks import Task
 from peftbench.tasks._answers import label_reader
-from peftbench.training.batches import Batch
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoder, stop_ids
-from peftbench.training.logits import all_logits
 from peftbench.training.run import Run
 
 if TYPE_CHECKING:

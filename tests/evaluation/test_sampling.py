@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 import torch
 
+from peftbench.encoding.encode import Encoder, stop_ids
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.sampling import Drawn, uniforms
 from peftbench.models import resolve
 from peftbench.models._load import load
 from peftbench.spec import ModelChoice, Sampling
-from peftbench.training.encode import Encoder, stop_ids
 
 
 def drawn(

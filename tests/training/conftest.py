@@ -10,10 +10,10 @@ import pytest
 from torch import nn
 
 from peftbench import methods
+from peftbench.encoding.encode import Encoded
 from peftbench.spec import Training
 from peftbench.testing import tiny_llama
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything
 
@@ -67,12 +67,12 @@ def make_run(
         seed_everything(seed)
         method = methods.get(name)(**chosen)
         data = TrainingData.planned(examples, training, seed=seed, task="toy", pad_id=0)
-        adapted: nn.Module = method.attach_for(model or tiny_llama(), data.occasion)
+        adapted: nn.Module = method.attach_for(model or tiny_llama(), data.context)
         return Run(
             adapted,
             data,
             higher_is_better=higher_is_better,
-            hook=method.hook(adapted, data.occasion),
+            hook=method.hook(adapted, data.context),
         )
 
     return make

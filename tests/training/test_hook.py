@@ -13,15 +13,15 @@ from torch import nn
 
 from peftbench import methods
 from peftbench.cost.count import Inputs, count
-from peftbench.methods import Hook, Occasion
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.encode import Encoded
+from peftbench.methods import Hook, RunContext
 from peftbench.models import resolve
 from peftbench.models._load import load
 from peftbench.spec import ModelChoice, Training
 from peftbench.store import Checkpoints
 from peftbench.testing import tiny_llama
-from peftbench.training.batches import Batch
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
 from peftbench.training.loop import Member, train_group
 from peftbench.training.optimizer_state import pack
 from peftbench.training.run import Run
@@ -102,17 +102,17 @@ class Hooked(methods.get("lora")):  # type: ignore[misc]
 
     rank: int = 2
 
-    def attach_for(self, model: Any, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: Any, context: RunContext) -> nn.Module:
         adapted = self.attach(model)
-        first = next(occasion.batches())
+        first = next(context.batches())
         with torch.no_grad():
             for parameter in adapted.parameters():
                 if parameter.requires_grad:
-                    parameter.add_(1e-3 * first.input_ids.float().mean() / occasion.steps)
+                    parameter.add_(1e-3 * first.input_ids.float().mean() / context.steps)
         return adapted
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:
-        CALLS.append(occasion.steps)
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        CALLS.append(context.steps)
         return Remembering(adapted, CALLS)
 
 
@@ -134,8 +134,8 @@ def make_hooked(examples: tuple[Encoded, ...]) -> Callable[..., Run]:
         seed_everything(1)
         data = TrainingData.planned(examples, training, seed=1, task="toy", pad_id=0)
         method = Hooked(dropout=0.1)
-        adapted = method.attach_for(tiny_llama(), data.occasion)
-        return Run(adapted, data, hook=method.hook(adapted, data.occasion))
+        adapted = method.attach_for(tiny_llama(), data.context)
+        return Run(adapted, data, hook=method.hook(adapted, data.context))
 
     return make
 
@@ -256,7 +256,7 @@ def test_the_occasion_shows_the_batches_of_the_run_in_order(
     training = Training(steps=3, batch_size=4, micro_batch_size=2)
     data = TrainingData.planned(examples, training, seed=1, task="toy", pad_id=0)
     state = torch.get_rng_state()
-    seen = [list(data.occasion.batches()) for _ in range(2)]
+    seen = [list(data.context.batches()) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state)
     assert [len(part.input_ids) for part in seen[0]] == [2] * 6
     first = examples[data.batches[0][0]]

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from peftbench import methods
+from peftbench.encoding.encode import Encoded
+from peftbench.encoding.logits import all_logits
 from peftbench.errors import Diverged, OutOfMemory
 from peftbench.spec import Training
-from peftbench.training.encode import Encoded
-from peftbench.training.logits import all_logits
 from peftbench.training.run import Run, learning_rate_factor
 from peftbench.training.seeds import state_sha256
 

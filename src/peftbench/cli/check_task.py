@@ -13,8 +13,8 @@ from peftbench.cli import _options as options
 from peftbench.cli._app import app
 
 if TYPE_CHECKING:
+    from peftbench.encoding.encode import Encoder
     from peftbench.tasks._check import Checked
-    from peftbench.training.encode import Encoder
 
 
 @app.command("check-task")

@@ -79,7 +79,7 @@ def encoder_of(source: Any) -> Any:
     """The encoder of a model that is not loaded: its tokenizer is enough."""
     from transformers import AutoTokenizer
 
-    from peftbench.training.encode import Encoder
+    from peftbench.encoding.encode import Encoder
 
     tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
     stop = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []

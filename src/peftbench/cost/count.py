@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 from peftbench.cost import flops, memory
 from peftbench.cost.flops import Flops
 from peftbench.cost.memory import MemoryPeak
-from peftbench.cost.step import TrainingStep, forward, occasion, tokens, training_batch
+from peftbench.cost.step import TrainingStep, context, forward, tokens, training_batch
 from peftbench.cost.storage import BaseBytes, stored_bytes
-from peftbench.methods import Method, Occasion
-from peftbench.training.batches import Batch
+from peftbench.encoding.batches import Batch
+from peftbench.methods import Method, RunContext
 from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.seeds import seed_everything, trainable
 
@@ -67,9 +67,9 @@ def count(
             )
     base = BaseBytes.of(model)
     batch = training_batch(vocabulary, *inputs.training, model.device)
-    now = occasion(batch)
+    now = context(batch)
     if model.device.type == "meta":  # where the data, being small, has numbers all the same
-        now = occasion(training_batch(vocabulary, *inputs.training, torch.device("cpu")))
+        now = context(training_batch(vocabulary, *inputs.training, torch.device("cpu")))
     seed_everything(0)
     adapted = method.attach_for(model, now) if start_from_data else method.attach(model)
     if model.device.type == "meta":
@@ -116,7 +116,7 @@ def _training(
     method: Method,
     adapted: nn.Module,
     batch: Batch,
-    now: Occasion,
+    now: RunContext,
     base_bytes: int,
     inputs: Inputs,
 ) -> tuple[MemoryPeak, Flops]:

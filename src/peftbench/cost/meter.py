@@ -19,7 +19,7 @@ from torch import nn
 
 from peftbench.cost.count import Counted, Inputs, count
 from peftbench.cost.energy import EnergyCounter
-from peftbench.cost.step import TrainingStep, occasion, tokens, training_batch
+from peftbench.cost.step import TrainingStep, context, tokens, training_batch
 from peftbench.cost.timing import Generation, Timing, generation, timed
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
@@ -82,7 +82,7 @@ def _training(
     if not method.trains:
         return None, None
     batch = training_batch(base.shapes.vocab_size, *inputs.training, base.device)
-    now = occasion(batch)
+    now = context(batch)
     seed_everything(0)
     adapted = method.attach_for(base.model, now)
     try:

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from peftbench.methods import Hook, Method, Occasion
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.logits import output_layer
+from peftbench.methods import Hook, Method, RunContext
 from peftbench.spec import Training
-from peftbench.training.batches import Batch
-from peftbench.training.logits import output_layer
 from peftbench.training.seeds import trainable
 
 #: The probe stands in the middle of a run of so many steps.
@@ -42,9 +42,9 @@ def training_batch(vocabulary: int, batch: int, length: int, device: torch.devic
     return Batch(ids, answers, ids[:, 1:].flatten())
 
 
-def occasion(batch: Batch) -> Occasion:
+def context(batch: Batch) -> RunContext:
     """A run far from its end, with steps too small to change what is measured."""
-    return Occasion(_STEPS, Training(learning_rate=1e-9), lambda: iter([batch]))
+    return RunContext(_STEPS, Training(learning_rate=1e-9), lambda: iter([batch]))
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ class TrainingStep:
         method: Method,
         adapted: nn.Module,
         batch: Batch,
-        now: Occasion,
+        now: RunContext,
         answer_length: int | None = None,
     ) -> TrainingStep:
         """The step of a method that was attached for `now`."""

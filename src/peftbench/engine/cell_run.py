@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from peftbench.encoding.bounded import Bounded, bounded
+from peftbench.encoding.logits import all_logits
 from peftbench.engine import manifest as facts
 from peftbench.engine.clock import PhaseClock, TimedKeeper
 from peftbench.engine.plan import rebuild_method
@@ -43,8 +45,6 @@ from peftbench.tasks import Example
 from peftbench.tasks._data import TaskData
 from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.data import TrainingData
-from peftbench.training.fit import Fitted, fitted
-from peftbench.training.logits import all_logits
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
@@ -92,7 +92,7 @@ class CellRun:
         seed_everything(self.cell.seed or 0)
         with self.clock.phase("attach"):
             adapted = (
-                self.method.attach_for(self.base.model, data.occasion)
+                self.method.attach_for(self.base.model, data.context)
                 if data
                 else self.method.attach(self.base.model)
             )
@@ -105,7 +105,7 @@ class CellRun:
                 return self._record(run, fit, count)
             if data:
                 with self.clock.phase("check"):
-                    self.learned = self.method.facts(adapted, data.occasion)
+                    self.learned = self.method.facts(adapted, data.context)
             with self.clock.phase("save"):
                 self.method.save(adapted, self.staging / "adapter")
             with self.clock.phase("check"):
@@ -135,10 +135,10 @@ class CellRun:
             ran_programs_unsafely=runner is not None and not runner.is_safe,
         )
 
-    def _training_data(self) -> tuple[Fitted, TrainingData | None]:
+    def _training_data(self) -> tuple[Bounded, TrainingData | None]:
         """What the run is trained on, if it is."""
         if not self.cell.training:
-            return Fitted((), 0, 0), None
+            return Bounded((), 0, 0), None
         with self.clock.phase("tokenise"):
             fit = self._fitted(self.data.examples["train"])
             data = TrainingData.planned(
@@ -156,7 +156,7 @@ class CellRun:
             adapted,
             data,
             higher_is_better=self.validation_metric.better == "higher",
-            hook=self.method.hook(adapted, data.occasion),
+            hook=self.method.hook(adapted, data.context),
             stop_below=self.cell.trial.stop_below if self.cell.trial else (),
         )
         validation = self.data.examples["validation"]
@@ -176,10 +176,10 @@ class CellRun:
             raise member.failure
         return run
 
-    def _fitted(self, examples: Sequence[Example]) -> Fitted:
+    def _fitted(self, examples: Sequence[Example]) -> Bounded:
         """Training examples in tokens, of at most the run's length."""
         rows = [self.encoder.encode_example(example) for example in examples]
-        fit = fitted(rows, self.max_length)
+        fit = bounded(rows, self.max_length)
         if not fit.rows:
             raise DataError(
                 f"{self.cell.task.name}: the answers of all {len(rows)} training examples are "
@@ -204,7 +204,7 @@ class CellRun:
         return Scored(task, examples, outputs, execution=execution)
 
     def _score(
-        self, run: Run | None, fit: Fitted, count: int, trained: torch.Tensor
+        self, run: Run | None, fit: Bounded, count: int, trained: torch.Tensor
     ) -> Record:
         """Load what was saved, make sure that it is what was trained, and score that."""
         test = self.data.examples["test"]
@@ -257,7 +257,7 @@ class CellRun:
             }
         )
 
-    def _record(self, run: Run | None, fit: Fitted, count: int) -> Record:
+    def _record(self, run: Run | None, fit: Bounded, count: int) -> Record:
         """What is known once training is over: all that there is to a trial."""
         return Record(
             cell=self.cell,

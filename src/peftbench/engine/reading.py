@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from peftbench.encoding.encode import Encoder, stop_ids
 from peftbench.methods import Method
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
-from peftbench.training.encode import Encoder, stop_ids
 
 
 def encoder_of(cell: Cell, base: BaseModel) -> Encoder:

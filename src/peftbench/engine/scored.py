@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from peftbench.encoding.encode import Encoder
 from peftbench.engine.grade import score_of
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
@@ -16,7 +17,6 @@ from peftbench.spec import Cell
 from peftbench.spec.cell import canonical_json
 from peftbench.store import Prediction, Score, Unavailable
 from peftbench.tasks import Example, Task
-from peftbench.training.encode import Encoder
 
 #: Prompts of so many rows are kept with the predictions, to look at.
 _PROMPTS_KEPT = 8

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.encode import Encoded, Encoder
+from peftbench.encoding.logits import answer_logits
 from peftbench.errors import OutOfMemory
 from peftbench.evaluation.sampling import Drawn, uniforms
 from peftbench.spec import Sampling
 from peftbench.tasks import Task
-from peftbench.training.batches import Batch
-from peftbench.training.encode import Encoded, Encoder
-from peftbench.training.logits import answer_logits
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftbench.catalogue import Catalogue
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._method import Family, Method, PeftMethod
 from peftbench.methods._pair import from_peft
 
@@ -16,8 +16,8 @@ __all__ = [
     "Family",
     "Hook",
     "Method",
-    "Occasion",
     "PeftMethod",
+    "RunContext",
     "from_peft",
     "get",
     "names",

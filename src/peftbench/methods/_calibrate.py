@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from peftbench.methods._hook import Occasion
-    from peftbench.training.batches import Batch
+    from peftbench.encoding.batches import Batch
+    from peftbench.methods._hook import RunContext
 
 
-def rows(occasion: Occasion, limit: int) -> Iterator[torch.Tensor]:
+def rows(context: RunContext, limit: int) -> Iterator[torch.Tensor]:
     """Inputs of the first training examples, (1, length) each, without their padding."""
-    return islice((row for batch in occasion.batches() for row in _unpadded(batch)), limit)
+    return islice((row for batch in context.batches() for row in _unpadded(batch)), limit)
 
 
-def rows_and_prompts(occasion: Occasion) -> Iterator[tuple[list[int], list[int]]]:
+def rows_and_prompts(context: RunContext) -> Iterator[tuple[list[int], list[int]]]:
     """Inputs of the training examples without padding, and their prompts alone."""
-    for batch in occasion.batches():
+    for batch in context.batches():
         for row, answers in zip(_unpadded(batch), batch.answers, strict=True):
             ids = row[0].tolist()
             yield ids, ids[: int(answers.int().argmax()) + 1]
@@ -50,7 +50,7 @@ def _unpadded(batch: Batch) -> Iterator[torch.Tensor]:
         yield ids[text][None]
 
 
-def tokens(occasion: Occasion, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def tokens(context: RunContext, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The first `count` tokens of the training examples, one after another, and which of them
     belong to an answer: (count,) each. Short data is read again from the start."""
     import torch
@@ -59,7 +59,7 @@ def tokens(occasion: Occasion, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     answered: list[torch.Tensor] = []
     found = 0
     while found < count:
-        for batch in occasion.batches():
+        for batch in context.batches():
             text = is_text(batch)
             answer = torch.zeros_like(batch.answers)
             answer[:, 1:] = batch.answers[

@@ -5,10 +5,10 @@ whose paper asks for more says so in two places: `Method.attach_for`, which know
 attaches for, and `Method.hook`, whose calls the training loop makes at every step. The loop
 itself knows no method by name.
 
-    attach_for(model, occasion)
-    hook = method.hook(adapted, occasion) or Hook()
+    attach_for(model, context)
+    hook = method.hook(adapted, context) or Hook()
     optimizer = hook.optimizer(parameters, training)
-    for step in range(occasion.steps):
+    for step in range(context.steps):
         for each part of the batch that fits into memory:
             hook.before_forward(part)
             gradients of the loss
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from peftbench.encoding.batches import Batch
     from peftbench.spec import Training
-    from peftbench.training.batches import Batch
 
 
 @dataclass(frozen=True)
-class Occasion:
+class RunContext:
     """What a method may know of the run that it is attached for.
 
     `batches()` starts at the run's first training batch every time it is called, and goes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from peftbench.errors import InvalidSpec, ModelError
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +110,7 @@ class Method(ABC):
         float32, whatever the precision of the base.
         """
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:  # noqa: ARG002
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:  # noqa: ARG002
         """`attach` for a run that is known: what a run calls.
 
         For methods whose start or schedule depends on the number of steps, the settings of
@@ -118,11 +118,11 @@ class Method(ABC):
         """
         return self.attach(model)
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook | None:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook | None:  # noqa: ARG002
         """How this method takes part in training; None: AdamW on what requires grad."""
         return None
 
-    def facts(self, adapted: nn.Module, occasion: Occasion) -> Mapping[str, float]:  # noqa: ARG002
+    def facts(self, adapted: nn.Module, context: RunContext) -> Mapping[str, float]:  # noqa: ARG002
         """Numbers about what was learned, for the record, each under a phrase that says what
         it is. Called once, after training, with the best state in place."""
         return {}

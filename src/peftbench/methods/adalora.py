@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._linear import LinearMethod
 from peftbench.methods._method import Family
 from peftbench.methods._settings import check_whole, fraction, positive
@@ -82,14 +82,14 @@ class Adalora(LinearMethod):
             "orth_reg_weight": self.orthogonality,
         }
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the schedule of a run of so many steps."""
         config = replace(
-            cast("AdaLoraConfig", self.config(model)), **self._schedule(occasion.steps)
+            cast("AdaLoraConfig", self.config(model)), **self._schedule(context.steps)
         )
         return cast("nn.Module", self._wrap(model, config))
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the penalty and the pruning."""
         return AdaloraHook(cast("PeftModel", adapted))
 

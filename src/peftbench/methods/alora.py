@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
     from peftbench.models._shapes import Shapes
 
 #: Prompts that are compared, and the most tokens of their common end that are used.
@@ -68,11 +68,11 @@ class Alora(Lora):
         tokens = list(self.invocation_tokens or (0,))
         return super().settings(shapes) | {"alora_invocation_tokens": tokens}
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the invocation; raises `InvalidSpec` where there is none."""
         config: Any = self.config(model)
         if self.invocation_tokens is None:
-            prompts = [p for _, p in islice(rows_and_prompts(occasion), _PROMPTS)]
+            prompts = [p for _, p in islice(rows_and_prompts(context), _PROMPTS)]
             config.alora_invocation_tokens = common_end(prompts)
         adapted: nn.Module = self._wrap(model, config)
         return adapted

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
     from peftbench.models._shapes import Shapes
 
 
@@ -68,12 +68,12 @@ class Cartridge(PeftMethod):
             num_frozen_tokens=1,
         )
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the start from the data."""
         import torch
         from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 
-        ids, _ = tokens(occasion, self.num_virtual_tokens)
+        ids, _ = tokens(context, self.num_virtual_tokens)
         mode = model.training
         with torch.no_grad():
             cache = model.eval()(

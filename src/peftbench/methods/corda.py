@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Corda(ResidualLora):
         one_of(self.title, "mode", self.mode, ("ipm", "kpm"))
         check_whole(self.title, "examples", self.examples, "try 256")
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the start from the data."""
         from peft.tuners.lora.config import CordaConfig
         from peft.tuners.lora.corda import preprocess_corda
@@ -60,7 +60,7 @@ class Corda(ResidualLora):
         config.corda_config = CordaConfig(corda_method=self.mode)
 
         def run_model() -> None:
-            for row in rows(occasion, self.examples):
+            for row in rows(context, self.examples):
                 model(input_ids=row.to(model.device), use_cache=False)
 
         modes = {module: module.training for module in model.modules()}

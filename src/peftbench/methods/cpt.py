@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
     from peftbench.models._shapes import Shapes
 
 _INPUT, _ANSWER = 2, 4  # kinds of tokens, as peft counts them
@@ -65,9 +65,9 @@ class Cpt(PeftMethod):
         ids = [i % vocabulary for i in range(self.num_virtual_tokens)]
         return self._config(ids, [_INPUT] * self.num_virtual_tokens)
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the examples."""
-        ids, answers = tokens(occasion, self.num_virtual_tokens)
+        ids, answers = tokens(context, self.num_virtual_tokens)
         kinds = [_ANSWER if answer else _INPUT for answer in answers.tolist()]
         adapted: nn.Module = self._wrap(model, self._config(ids.tolist(), kinds))
         return adapted

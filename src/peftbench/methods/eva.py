@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Eva(Lora):
         super().__post_init__()
         check_whole(self.title, "batches", self.batches, "try 8 to 64")
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the start from the data."""
         from peft import initialize_lora_eva_weights
         from peft.tuners.lora.config import EvaConfig
@@ -59,7 +59,7 @@ class Eva(Lora):
         config.eva_config = EvaConfig(rho=1.0, use_label_mask=False)
         batches = [
             {"input_ids": batch.input_ids, "attention_mask": is_text(batch)}
-            for batch in islice(occasion.batches(), self.batches)
+            for batch in islice(context.batches(), self.batches)
         ]
         modes = {module: module.training for module in adapted.modules()}
         initialize_lora_eva_weights(

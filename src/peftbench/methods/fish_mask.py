@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
     from peftbench.methods._native.part import Part
     from peftbench.models._shapes import Shapes
 
@@ -87,14 +87,14 @@ class FishMask(NativeMethod):
         sizes = {name: linear.weight_of(la).detach().abs() for name, la in layers.items()}
         return self._attach(model, sizes)
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the weights of largest Fisher information."""
         from peftbench.methods._native.sparse import fisher
 
         layers = self._layers(model)
         if any(layer.get_parameter("weight").is_meta for layer in layers.values()):
             return self.attach(model)
-        return self._attach(model, fisher(model, layers, occasion, self.examples))
+        return self._attach(model, fisher(model, layers, context, self.examples))
 
     def _layers(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         from peftbench.methods._native.places import Places

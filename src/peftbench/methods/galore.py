@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._settings import check_whole, positive
 from peftbench.methods.full import Full
 
@@ -47,7 +47,7 @@ class Galore(Full):
         value = positive("GaLore", "scale", self.scale, "0.25 is the paper's")
         object.__setattr__(self, "scale", value)
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the optimiser."""
         return GaloreHook(self, cast("PreTrainedModel", adapted))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._linear import NOT_LINEAR
 from peftbench.methods._method import Family
 from peftbench.methods._settings import positive
@@ -100,7 +100,7 @@ class Kasa(Lora):
                 vars(module).get("_lora_kasa_truncation_deferred", set()).clear()
         return adapted
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the penalty."""
         return KasaHook(adapted)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion, WithOptimizer
+from peftbench.methods._hook import Hook, RunContext, WithOptimizer
 from peftbench.methods._method import Family
 from peftbench.methods.lora import Lora
 
@@ -57,7 +57,7 @@ class LoraFa(Lora):
                 parameter.requires_grad_(False)
         return adapted
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the optimiser."""
 
         def make(training: Training) -> torch.optim.Optimizer:

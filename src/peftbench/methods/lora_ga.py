@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class LoraGa(ResidualLora):
         super().__post_init__()
         check_whole(self.title, "batches", self.batches, "try 1 to 16")
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the start from the data."""
         from peft.tuners.lora.config import LoraGAConfig
         from peft.tuners.lora.loraga import preprocess_loraga
@@ -59,7 +59,7 @@ class LoraGa(ResidualLora):
         config.lora_ga_config = LoraGAConfig()
 
         def gradients() -> None:
-            for batch in islice(occasion.batches(), self.batches):
+            for batch in islice(context.batches(), self.batches):
                 loss(model, batch).backward()
 
         try:

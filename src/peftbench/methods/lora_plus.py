@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion, WithOptimizer
+from peftbench.methods._hook import Hook, RunContext, WithOptimizer
 from peftbench.methods._method import Family
 from peftbench.methods._settings import positive
 from peftbench.methods.lora import Lora
@@ -47,7 +47,7 @@ class LoraPlus(Lora):
         )
         object.__setattr__(self, "learning_rate_ratio", value)
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the optimiser."""
 
         def make(training: Training) -> torch.optim.Optimizer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._method import Family
 from peftbench.methods._settings import check_whole
 from peftbench.methods.lora import Lora
@@ -126,7 +126,7 @@ class Monteclora(Lora):
                     )
         return adapted
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the penalty, and what was drawn last."""
         return MontecloraHook(adapted)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
     from peftbench.models._shapes import Shapes
 
 
@@ -59,7 +59,7 @@ class TrainableTokens(PeftMethod):
         count = min(self.num_tokens, model.get_input_embeddings().num_embeddings)
         return _config(list(range(count)))
 
-    def attach_for(self, model: PreTrainedModel, occasion: Occasion) -> nn.Module:
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """See `Method.attach_for`: the tokens that the data uses most."""
         import torch
 
@@ -67,7 +67,7 @@ class TrainableTokens(PeftMethod):
 
         size = model.get_input_embeddings().num_embeddings
         counts = torch.zeros(size, dtype=torch.int64)
-        for batch in occasion.batches():
+        for batch in context.batches():
             counts += torch.bincount(batch.input_ids[is_text(batch)], minlength=size).cpu()
         order = counts.argsort(descending=True, stable=True)
         chosen = sorted(order[: min(self.num_tokens, size)].tolist())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._method import Family
 from peftbench.methods._settings import check_whole
 from peftbench.methods.lora import Lora
@@ -88,7 +88,7 @@ class Velora(Lora):
         once = VeloraConfig(num_groups=self.num_groups, init_type="batch_average_once")
         return super().settings(shapes) | {"velora_config": once}
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
         """See `Method.hook`: the vectors that the first batch gave."""
         return VeloraHook(adapted)
 

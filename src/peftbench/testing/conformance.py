@@ -29,13 +29,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from peftbench.encoding.encode import Encoded
 from peftbench.errors import InvalidSpec
 from peftbench.methods import Method
 from peftbench.models import Shapes
 from peftbench.spec import Training
 from peftbench.testing.models import tiny_llama
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
 from peftbench.training.run import Run
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def _data(device: torch.device, steps: int) -> TrainingData:
 def _attached(method: Method, model: PreTrainedModel, steps: int = 10) -> nn.Module:
     """`model` with `method` on it as a run of `steps` steps attaches it."""
     torch.manual_seed(7)
-    return method.attach_for(model, _data(model.device, steps).occasion)
+    return method.attach_for(model, _data(model.device, steps).context)
 
 
 def _trained(method: Method, model: PreTrainedModel) -> nn.Module:
@@ -328,7 +328,7 @@ def _run(method: Method, adapted: nn.Module, steps: int) -> Run | None:
     if not trained:
         return None
     data = _data(next(iter(trained.values())).device, steps)
-    run = Run(adapted, data, hook=method.hook(adapted, data.occasion))
+    run = Run(adapted, data, hook=method.hook(adapted, data.context))
     for _ in range(steps):
         run.step()
     return run

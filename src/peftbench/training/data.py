@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from peftbench.methods import Occasion
+from peftbench.encoding.batches import Batch, micro_batches, plan_batches
+from peftbench.encoding.encode import Encoded
+from peftbench.methods import RunContext
 from peftbench.spec import Training
-from peftbench.training.batches import Batch, micro_batches, plan_batches
-from peftbench.training.encode import Encoded
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class TrainingData:
         return cls(examples, batches, training, pad_id, where)
 
     @property
-    def occasion(self) -> Occasion:
+    def context(self) -> RunContext:
         """What the method may know of the run."""
-        return Occasion(len(self.batches), self.training, self._laid_out)
+        return RunContext(len(self.batches), self.training, self._laid_out)
 
     def _laid_out(self) -> Iterator[Batch]:
         """The batches, in parts as large as the run's micro-batches may be."""

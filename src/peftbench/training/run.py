@@ -14,14 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from peftbench.encoding.batches import Batch, micro_batches
+from peftbench.encoding.encode import Encoded
+from peftbench.encoding.logits import answer_logits
 from peftbench.errors import Diverged, OutOfMemory
 from peftbench.methods import Hook
 from peftbench.spec import Training
 from peftbench.training import optimizer_state
-from peftbench.training.batches import Batch, micro_batches
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
-from peftbench.training.logits import answer_logits
 from peftbench.training.seeds import trainable
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from peftbench import methods
+from peftbench.encoding.encode import Encoded
 from peftbench.errors import InvalidSpec
 from peftbench.methods._native.sparse import SparseUpdate, largest
 from peftbench.models import Shapes
 from peftbench.spec import Training
 from peftbench.testing import TINY_MODELS, tiny_llama
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
 
 ROWS = [
     Encoded(prompt=(5, 9, 33, 7), completion=(61, 20, 2)),
@@ -26,12 +26,12 @@ ROWS = [
 ]
 
 
-def occasion() -> Any:
+def context() -> Any:
     training = Training(steps=4, batch_size=2, learning_rate=1e-2, validations=1)
     batches = [[0, 1], [2, 0]]
     return TrainingData(
         ROWS, batches, training, pad_id=0, device=torch.device("cpu")
-    ).occasion
+    ).context
 
 
 def chosen(adapted: Any) -> dict[str, list[int]]:
@@ -68,7 +68,7 @@ def test_chosen_are_the_weights_of_largest_fisher_information(
     model_type: str, examples: int
 ) -> None:
     method = methods.get("fish-mask")(per_mille=10, examples=examples)
-    adapted = method.attach_for(TINY_MODELS[model_type](), occasion())
+    adapted = method.attach_for(TINY_MODELS[model_type](), context())
     model = TINY_MODELS[model_type]()
     scores = slow_fisher(model, examples)
     if model_type == "gpt2":  # its layers keep W transposed
@@ -88,7 +88,7 @@ def test_chosen_are_the_weights_of_largest_fisher_information(
 def test_choosing_leaves_the_base_as_it_was() -> None:
     model = tiny_llama()
     method = methods.get("fish-mask")()
-    assert method.detach(method.attach_for(model, occasion())) is model
+    assert method.detach(method.attach_for(model, context())) is model
     assert not any(p.requires_grad or p.grad is not None for p in model.parameters())
 
 
@@ -117,7 +117,7 @@ def test_update_and_gradients_are_those_of_a_masked_matrix() -> None:
 
 def test_peft_opens_a_choice_made_from_data(tmp_path: Path) -> None:
     method = methods.get("fish-mask")(per_mille=20)
-    adapted: Any = method.attach_for(tiny_llama(), occasion())
+    adapted: Any = method.attach_for(tiny_llama(), context())
     with torch.no_grad():
         for parameter in adapted.parameters():
             if parameter.requires_grad:

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from peftbench import methods
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.encode import Encoded
 from peftbench.errors import InvalidSpec
 from peftbench.methods._calibrate import is_text
 from peftbench.methods._native.low_rank import LowRank
@@ -30,9 +32,7 @@ from peftbench.methods._native.token_selective import (
 )
 from peftbench.spec import Training
 from peftbench.testing import tiny_llama
-from peftbench.training.batches import Batch
 from peftbench.training.data import TrainingData
-from peftbench.training.encode import Encoded
 from peftbench.training.run import Run
 
 TS_LORA = methods.get("ts-lora")
@@ -53,7 +53,7 @@ def training_data(steps: int, **settings: Any) -> TrainingData:
 
 
 def run_of(method: Any, adapted: Any, data: TrainingData) -> Run:
-    return Run(adapted, data, hook=method.hook(adapted, data.occasion))
+    return Run(adapted, data, hook=method.hook(adapted, data.context))
 
 
 def started(method: Any, seed: int = 3, **settings: Any) -> Any:
@@ -171,7 +171,7 @@ def test_padding_is_never_counted() -> None:
             for parameter in adapted.parameters():
                 if parameter.requires_grad:
                     parameter.add_(0.1)
-        hook: Any = method.hook(adapted, training_data(4).occasion)
+        hook: Any = method.hook(adapted, training_data(4).context)
         hook.optimizer(dict(adapted.named_parameters()), Training())
         batch = Batch.of(ROWS, 0, CPU)
         pad = length - batch.input_ids.shape[1]
@@ -330,9 +330,9 @@ def test_shares_after_training_are_those_of_the_gate() -> None:
     for _ in range(20):
         run.step()
     adapted.eval()
-    shares = selected_shares(adapted, data.occasion)
+    shares = selected_shares(adapted, data.context)
     assert len(shares) == 14
-    assert method.facts(adapted, data.occasion) == {
+    assert method.facts(adapted, data.context) == {
         f"tokens selected, {place}": share for place, share in shares.items()
     }
     batch = Batch.of(ROWS, 0, CPU)

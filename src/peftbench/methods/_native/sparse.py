@@ -15,7 +15,7 @@ from peftbench.methods._native import linear
 from peftbench.methods._native.part import Additive, Tensor, like_parameters
 
 if TYPE_CHECKING:
-    from peftbench.methods._hook import Occasion
+    from peftbench.methods._hook import RunContext
 
 
 class SparseUpdate(Additive):
@@ -78,7 +78,7 @@ def _shared_out(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
 
 
 def fisher(
-    model: Any, layers: Mapping[str, nn.Module], occasion: Occasion, examples: int
+    model: Any, layers: Mapping[str, nn.Module], context: RunContext, examples: int
 ) -> dict[str, Tensor]:
     """Sum over training examples of the squared gradient of their log-likelihood, for every
     weight, (d_out, d_in); the labels are those of the data. The model is left as it was."""
@@ -92,7 +92,7 @@ def fisher(
         weight.requires_grad_(True)
     rows = (
         (batch.input_ids[i : i + 1], batch.answers[i : i + 1], targets)
-        for batch in occasion.batches()
+        for batch in context.batches()
         for i, targets in enumerate(batch.targets.split(batch.answers.sum(1).tolist()))
     )
     for input_ids, answers, targets in islice(rows, examples):

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from peftbench.methods._calibrate import is_text, loss
-from peftbench.methods._hook import Hook, Occasion
+from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._native.token_selective import Selection, Thresholds, TokenSelective
 
 if TYPE_CHECKING:
+    from peftbench.encoding.batches import Batch
     from peftbench.spec import Training
-    from peftbench.training.batches import Batch
 
 #: Share of the steps at the end in which tau stays: what is evaluated is then the gate that
 #: the weights were trained with.
@@ -121,7 +121,7 @@ class TokenSelectionHook(Hook):
 
 
 def hook_of(
-    adapted: nn.Module, occasion: Occasion, pressure: Pressure
+    adapted: nn.Module, context: RunContext, pressure: Pressure
 ) -> TokenSelectionHook:
     """The hook of a model that has not been trained yet."""
     selection, thresholds = selection_of(adapted)
@@ -129,8 +129,8 @@ def hook_of(
         selection,
         thresholds,
         pressure,
-        steps=occasion.steps,
-        initial_loss=_initial_loss(adapted, occasion),
+        steps=context.steps,
+        initial_loss=_initial_loss(adapted, context),
     )
 
 
@@ -141,14 +141,14 @@ def selection_of(adapted: nn.Module) -> tuple[Selection, Thresholds]:
 
 
 @torch.no_grad()
-def selected_shares(adapted: nn.Module, occasion: Occasion) -> dict[str, float]:
+def selected_shares(adapted: nn.Module, context: RunContext) -> dict[str, float]:
     """Share of tokens of the first training batches that each module selects."""
     selection, _ = selection_of(adapted)
     was_training = adapted.training
     adapted.eval()
     selection.reset()
     selection.counting = True
-    for batch in islice(occasion.batches(), _COUNTED):
+    for batch in islice(context.batches(), _COUNTED):
         selection.is_token = is_text(batch)
         adapted(input_ids=batch.input_ids, use_cache=False)
     selection.counting, selection.is_token = False, None
@@ -157,9 +157,9 @@ def selected_shares(adapted: nn.Module, occasion: Occasion) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _initial_loss(adapted: nn.Module, occasion: Occasion) -> float:
+def _initial_loss(adapted: nn.Module, context: RunContext) -> float:
     """Of the first batch, in evaluation mode."""
     was_training = adapted.training
-    found = float(loss(adapted.eval(), next(occasion.batches())))
+    found = float(loss(adapted.eval(), next(context.batches())))
     adapted.train(was_training)
     return found

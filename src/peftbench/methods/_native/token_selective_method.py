@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.methods._hook import Hook, Occasion
+    from peftbench.methods._hook import Hook, RunContext
     from peftbench.methods._native.part import Part
 
 _KERNELS = ("logistic", "triangle", "constant")
@@ -70,18 +70,18 @@ class TokenSelectiveMethod(NativeMethod):
 
         return select_tokens(self.inner_parts(model), self.kernel)
 
-    def hook(self, adapted: nn.Module, occasion: Occasion) -> Hook:
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
         """Thresholds learn by a schedule, an optimiser group and a penalty of their own."""
         from peftbench.methods._native.token_selection import Pressure, hook_of
 
         pressure = Pressure(self.penalty, self.threshold_learning_rate, self.dense_fraction)
-        return hook_of(adapted, occasion, pressure)
+        return hook_of(adapted, context, pressure)
 
-    def facts(self, adapted: nn.Module, occasion: Occasion) -> Mapping[str, float]:
+    def facts(self, adapted: nn.Module, context: RunContext) -> Mapping[str, float]:
         """Share of tokens that each module's update reaches, after training."""
         from peftbench.methods._native.token_selection import selected_shares
 
         return {
             f"tokens selected, {place}": share
-            for place, share in selected_shares(adapted, occasion).items()
+            for place, share in selected_shares(adapted, context).items()
         }

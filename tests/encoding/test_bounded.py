@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peftbench.training.encode import Encoded
-from peftbench.training.fit import fitted
+from peftbench.encoding.bounded import bounded
+from peftbench.encoding.encode import Encoded
 
 
 def row(prompt: int, completion: int = 2) -> Encoded:
@@ -12,12 +12,12 @@ def row(prompt: int, completion: int = 2) -> Encoded:
 
 def test_what_is_too_long_is_left_out_whole_while_something_fits() -> None:
     short, edge, long = row(3), row(8), row(9)
-    found = fitted([short, long, edge], 10)
+    found = bounded([short, long, edge], 10)
     assert (list(found.rows), found.left_out, found.cut) == ([short, edge], 1, 0)
 
 
 def test_where_nothing_fits_prompts_lose_their_start_and_never_the_answer() -> None:
-    found = fitted([row(20), row(30, 4)], 10)
+    found = bounded([row(20), row(30, 4)], 10)
     assert [len(kept) for kept in found.rows] == [10, 10]
     assert found.rows[0].prompt == tuple(range(12, 20))
     assert found.rows[1].prompt == tuple(range(24, 30))
@@ -26,6 +26,6 @@ def test_where_nothing_fits_prompts_lose_their_start_and_never_the_answer() -> N
 
 
 def test_an_answer_without_room_for_a_prompt_is_left_out() -> None:
-    found = fitted([row(20), row(5, 10), row(5, 30)], 10)
+    found = bounded([row(20), row(5, 10), row(5, 30)], 10)
     assert (len(found.rows), found.left_out, found.cut) == (1, 2, 1)
-    assert fitted([row(5, 10)], 10).rows == []
+    assert bounded([row(5, 10)], 10).rows == []

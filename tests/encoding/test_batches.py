@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftbench.spec import Training
-from peftbench.training.batches import (
+from peftbench.encoding.batches import (
     Batch,
     epoch_batches,
     micro_batches,
@@ -19,7 +18,8 @@ from peftbench.training.batches import (
     plan_batches,
     total_steps,
 )
-from peftbench.training.encode import Encoded
+from peftbench.encoding.encode import Encoded
+from peftbench.spec import Training
 
 CPU = torch.device("cpu")
 lengths_of_rows = st.lists(st.integers(2, 300), min_size=1, max_size=150)

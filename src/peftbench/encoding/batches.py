@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from peftbench.encoding.encode import Encoded
 from peftbench.spec import Training
-from peftbench.training.encode import Encoded
 
 #: Batches are cut from pools of so many batches, sorted by length: little padding, and
 #: yet nearly any two examples can meet.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peftbench.training.encode import Encoded
+from peftbench.encoding.encode import Encoded
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Bounded:
     """Training examples of a bounded length, and what was done to have them."""
 
     rows: Sequence[Encoded]
@@ -17,7 +17,7 @@ class Fitted:
     cut: int  # of `rows`: prompts without their beginning
 
 
-def fitted(rows: Sequence[Encoded], max_length: int) -> Fitted:
+def bounded(rows: Sequence[Encoded], max_length: int) -> Bounded:
     """The rows of at most `max_length` tokens, others being left out whole.
 
     If that leaves none (a passage may be longer than a small model can read), prompts are cut
@@ -25,10 +25,10 @@ def fitted(rows: Sequence[Encoded], max_length: int) -> Fitted:
     """
     kept = [row for row in rows if len(row) <= max_length]
     if kept:
-        return Fitted(kept, len(rows) - len(kept), 0)
+        return Bounded(kept, len(rows) - len(kept), 0)
     cut = [
         Encoded(row.prompt[len(row.completion) - max_length :], row.completion)
         for row in rows
         if len(row.completion) < max_length
     ]
-    return Fitted(cut, len(rows) - len(cut), len(cut))
+    return Bounded(cut, len(rows) - len(cut), len(cut))

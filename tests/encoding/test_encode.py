@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peftbench.encoding.encode import Encoder, stop_ids
 from peftbench.errors import DataError
 from peftbench.models import resolve
 from peftbench.models._load import load
 from peftbench.spec import ModelChoice
 from peftbench.tasks import Example
-from peftbench.training.encode import Encoder, stop_ids
 
 TINY = load(resolve(ModelChoice(name="tiny")))
 

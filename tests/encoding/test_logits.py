@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from peftbench import methods
+from peftbench.encoding.batches import Batch
+from peftbench.encoding.encode import Encoded
+from peftbench.encoding.logits import all_logits, answer_logits
 from peftbench.testing import tiny_llama
-from peftbench.training.batches import Batch
-from peftbench.training.encode import Encoded
-from peftbench.training.logits import all_logits, answer_logits
 from peftbench.training.run import Run
 
 
