@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 
+from peftbench.cost.costs import Cost
 from peftbench.engine.costs import (
     NoCost,
     default_probe,
@@ -21,11 +22,10 @@ from peftbench.engine.costs import (
     predict_all,
     this_device,
 )
-from peftbench.engine.manifest import packages, system
+from peftbench.manifest import packages, system
 from peftbench.models import describe
 from peftbench.report import numbers
 from peftbench.spec import MethodChoice, ModelChoice
-from peftbench.store import Cost
 
 TWELVE = (
     "base", "full", "lora", "ia3", "ln-tuning", "bitfit", "prompt-tuning", "p-tuning",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from peftbench.engine.plan import make_plan
 from peftbench.engine.worker import Bench, Job
+from peftbench.evaluation.scores import Baseline
 from peftbench.spec import from_mapping
-from peftbench.store import Baseline, Record, Store
+from peftbench.store import Record, Store
 
 
 def base_on(task: str, rows: list[dict[str, object]], folder: Path) -> Record:

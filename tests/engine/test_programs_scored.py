@@ -12,7 +12,7 @@ from peftbench.engine.scored import Scored
 from peftbench.evaluation.predict import Output
 from peftbench.evaluation.programs import Execution
 from peftbench.evaluation.sandbox import Bubblewrap, Unprotected
-from peftbench.spec.cell import canonical_json
+from peftbench.spec.frozen import canonical_json
 
 TASK = tasks.get("apps")
 EXAMPLE = TASK.to_example(TASK.example_row)

@@ -17,10 +17,10 @@ from peftbench.engine.rescore import answers_again, rescore
 from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy
+from peftbench.evaluation.scores import Baseline
+from peftbench.manifest import Manifest
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
 from peftbench.store import (
-    Baseline,
-    Manifest,
     PlannedCell,
     Prediction,
     Record,

@@ -11,9 +11,11 @@ import pytest
 from peftbench.engine.plan import Plan, make_plan
 from peftbench.engine.tuning import space_of, studies, suggest, tune, with_settings
 from peftbench.errors import InvalidSpec
+from peftbench.manifest import Manifest
 from peftbench.scoring.tuning import best_trial, expected_best, median_bounds
 from peftbench.spec import Cell, from_mapping
-from peftbench.store import Manifest, PlannedCell, Record, TrialResult, Validation
+from peftbench.store import PlannedCell, Record, TrialResult
+from peftbench.training.validation import Validation
 
 MANIFEST = Manifest(
     started_at="", finished_at="", host="", platform="", device="", threads=1, packages={},

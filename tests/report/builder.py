@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
+from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.evaluation.scores import Baseline
+from peftbench.manifest import Manifest
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.penalties import pscp, pscp_factors
 from peftbench.scoring.ranks import average_ranks, ranks
@@ -18,7 +21,7 @@ from peftbench.scoring.summary import (
     Trouble,
 )
 from peftbench.spec import CellMethod
-from peftbench.store.record import Baseline, Cost, Manifest, Memory, Probe, Validation
+from peftbench.training.validation import Validation
 
 #: `scores[method][task]`: one number for each seed; None where the run failed.
 Scores = Mapping[str, Mapping[str, Sequence[float | None]]]

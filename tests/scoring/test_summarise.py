@@ -9,19 +9,13 @@ from typing import Any
 
 import pytest
 
+from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.evaluation.scores import Baseline, Score, Unavailable
+from peftbench.manifest import Manifest
 from peftbench.scoring import Summary, pscp, summarise, to_rows
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Training
-from peftbench.store.record import (
-    Baseline,
-    Cost,
-    Manifest,
-    Memory,
-    Probe,
-    Record,
-    Score,
-    Unavailable,
-    Validation,
-)
+from peftbench.store.record import Record
+from peftbench.training.validation import Validation
 
 TASKS = ("sst2", "stsb")
 

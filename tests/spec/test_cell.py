@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftbench.spec import Cell, Training
-from peftbench.spec.cell import canonical_json, digest
+from peftbench.spec.frozen import canonical_json, digest
 
 LITERAL: dict[str, Any] = {
     "model": {

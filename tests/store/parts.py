@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from peftbench.evaluation.scores import Score
+from peftbench.manifest import Manifest
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
-from peftbench.store import Manifest, Score
 
 
 def cell(seed: int = 1) -> Cell:

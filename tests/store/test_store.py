@@ -16,15 +16,15 @@ import pytest
 import sqlalchemy as sa
 
 from peftbench.errors import StoreError
+from peftbench.evaluation.scores import Score
+from peftbench.manifest import Manifest
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
 from peftbench.store import (
     Lease,
     LeaseLost,
-    Manifest,
     PlannedCell,
     Prediction,
     Record,
-    Score,
     Store,
     Worker,
     write_predictions,

@@ -17,9 +17,9 @@ from peftbench.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from peftbench.cost.costs import Cost, Probe
     from peftbench.engine.costs import NoCost
     from peftbench.spec import Benchmark
-    from peftbench.store import Cost, Probe
 
 
 @app.command()
@@ -159,7 +159,8 @@ def _outcomes(
 
 
 def _keep(found: list[tuple[str, Cost | NoCost]], folder: Path) -> None:
-    from peftbench.store import Cost, Store
+    from peftbench.cost.costs import Cost
+    from peftbench.store import Store
 
     opened = Store.open(folder)
     try:
@@ -171,7 +172,7 @@ def _keep(found: list[tuple[str, Cost | NoCost]], folder: Path) -> None:
 
 
 def _plain(label: str, outcome: Cost | NoCost) -> dict[str, Any]:
-    from peftbench.store import Cost
+    from peftbench.cost.costs import Cost
 
     if isinstance(outcome, Cost):
         return {"label": label, **outcome.model_dump(mode="json")}
@@ -182,8 +183,8 @@ def _print(found: list[tuple[str, Cost | NoCost]]) -> None:
     from rich.console import Console
 
     from peftbench.cli._print import print_table
+    from peftbench.cost.costs import Cost
     from peftbench.report.meter import meter_tables
-    from peftbench.store import Cost
 
     console = Console(highlight=False)
     by_model: dict[str, list[tuple[str, Cost]]] = {}

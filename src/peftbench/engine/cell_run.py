@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from peftbench import manifest as facts
 from peftbench.encoding.bounded import Bounded, bounded
 from peftbench.encoding.logits import all_logits
-from peftbench.engine import manifest as facts
 from peftbench.engine.clock import PhaseClock, TimedKeeper
 from peftbench.engine.plan import rebuild_method
 from peftbench.engine.reading import encoder_of, longest_input
@@ -26,18 +26,17 @@ from peftbench.evaluation.metrics._baselines import (
 )
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.programs import Execution
+from peftbench.evaluation.scores import Baseline
+from peftbench.manifest import Manifest
 from peftbench.methods import Method
 from peftbench.methods._finished import ABOUT
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
 from peftbench.store import (
-    Baseline,
     Checkpoints,
     Evaluated,
-    Manifest,
     Record,
     TrialResult,
-    Validation,
     predictions_file,
     write_predictions,
 )
@@ -48,6 +47,7 @@ from peftbench.training.data import TrainingData
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
+from peftbench.training.validation import Validation
 
 #: Scores the adapter of a run, as loaded again; the answers are those to the test split.
 FurtherEvaluation = Callable[["CellRun", nn.Module, metrics.Answers], Sequence[Evaluated]]

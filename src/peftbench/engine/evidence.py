@@ -16,7 +16,7 @@ from peftbench.scoring.components import Components, RowScores, components
 from peftbench.scoring.paired import paired
 from peftbench.scoring.power import ASSUMED, Needed, needed
 from peftbench.spec import Cell
-from peftbench.spec.cell import digest
+from peftbench.spec.frozen import digest
 from peftbench.store import Record, Store
 from peftbench.tasks._data import load_task_data
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.metrics._jackknife import pseudo_values, standard_error
-from peftbench.store import Score
+from peftbench.evaluation.scores import Score
 from peftbench.tasks import Task
 
 

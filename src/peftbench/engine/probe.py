@@ -7,7 +7,7 @@ from collections.abc import Callable
 from peftbench.engine.costs import MeasuringBench, default_probe
 from peftbench.engine.plan import Plan, rebuild_method
 from peftbench.spec import Cell, CellMethod, ModelChoice
-from peftbench.spec.cell import canonical_json
+from peftbench.spec.frozen import canonical_json
 from peftbench.store import Store
 
 

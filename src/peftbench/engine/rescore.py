@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import peftbench
 from peftbench import tasks
 from peftbench.engine.grade import grade, score_of, unmet
-from peftbench.engine.manifest import now
 from peftbench.errors import PeftbenchError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.metrics._baselines import constant_score
 from peftbench.evaluation.programs import Execution, run_programs
-from peftbench.store import Record, Rescored, Score, Store
+from peftbench.evaluation.scores import Score
+from peftbench.manifest import now
+from peftbench.store import Record, Rescored, Store
 from peftbench.tasks import Task, peft_bench
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import Any
 import peftbench
 from peftbench import tasks
 from peftbench.engine.grade import grade
-from peftbench.engine.manifest import now
 from peftbench.engine.rescore import answers_again, likelihood_again, scorer_digest
 from peftbench.engine.robustness import compared, merged
 from peftbench.errors import PeftbenchError
+from peftbench.manifest import now
 from peftbench.store import Comparison, Evaluation, Record, RescoredEvaluation, Store
 from peftbench.tasks import perturbations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peftbench.engine import manifest as facts
+from peftbench import manifest as facts
 from peftbench.engine.perturbed import perturbed_sets
 from peftbench.engine.plan import Plan, rebuild_method
 from peftbench.errors import CellFailed, ModelError
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from peftbench.evaluation.metrics import Answers
+    from peftbench.evaluation.scores import Score
+    from peftbench.manifest import Manifest
     from peftbench.models._load import BaseModel
-    from peftbench.store import Manifest, Score
     from peftbench.tasks import Task
     from peftbench.tasks.perturbations import Reading
 
@@ -230,7 +231,7 @@ def _evaluate_kept(
     import torch
 
     from peftbench.engine.reading import encoder_of
-    from peftbench.store import Manifest
+    from peftbench.manifest import Manifest
 
     known = store.evaluations.by_cell([cell.id]).get(cell.id, ())
     missing = _missing(plan, cell, known)

@@ -13,9 +13,10 @@ from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.metrics._jackknife import pseudo_values
 from peftbench.evaluation.predict import Output, Predictor
 from peftbench.evaluation.programs import Execution, Verdicts, run_programs
+from peftbench.evaluation.scores import Score, Unavailable
 from peftbench.spec import Cell
-from peftbench.spec.cell import canonical_json
-from peftbench.store import Prediction, Score, Unavailable
+from peftbench.spec.frozen import canonical_json
+from peftbench.store import Prediction
 from peftbench.tasks import Example, Task
 
 #: Prompts of so many rows are kept with the predictions, to look at.

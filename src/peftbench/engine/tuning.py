@@ -17,7 +17,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.evaluation import metrics
 from peftbench.scoring.tuning import best_trial, median_bounds
 from peftbench.spec import Cell, Range, Trial, Tuning
-from peftbench.spec.cell import digest
+from peftbench.spec.frozen import digest
 from peftbench.store import PlannedCell, Record, Store, TrialResult
 
 if TYPE_CHECKING:

@@ -187,8 +187,8 @@ class Bench:
         return evaluate
 
     def _failure(self, cell: Cell, run: CellRun | None, status: Any, error: str) -> Record:
-        from peftbench.engine import manifest as facts
-        from peftbench.store import Manifest
+        from peftbench import manifest as facts
+        from peftbench.manifest import Manifest
 
         manifest = (
             run.manifest()
@@ -272,7 +272,7 @@ def main(job: Job, cell_ids: Sequence[str], messages: Any) -> None:
 
 def _log_to(folder: Path) -> None:
     """Keep what this process does, and what goes wrong, in a file of its own."""
-    from peftbench.engine.manifest import host
+    from peftbench.manifest import host
 
     folder.mkdir(exist_ok=True)
     logging.basicConfig(

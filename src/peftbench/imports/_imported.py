@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from peftbench.errors import StoreError
+from peftbench.manifest import Manifest
 from peftbench.store import (
-    Manifest,
     PlannedCell,
     Prediction,
     Record,

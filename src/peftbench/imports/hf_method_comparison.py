@@ -11,19 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 from peftbench.errors import DataError
+from peftbench.evaluation.scores import Score
 from peftbench.imports import _files as files
 from peftbench.imports._hf_result import Look, Result, read_result
 from peftbench.imports._imported import Imported, manifest, now
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
-from peftbench.store import (
-    PlannedCell,
-    Provenance,
-    Record,
-    Reported,
-    Score,
-    Validation,
-)
+from peftbench.store import PlannedCell, Provenance, Record, Reported
 from peftbench.store.record import Status
+from peftbench.training.validation import Validation
 
 TOOL = "hf-method-comparison"
 TASK = "MetaMathQA"

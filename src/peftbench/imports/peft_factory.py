@@ -19,7 +19,7 @@ from peftbench.evaluation.metrics import Answers
 from peftbench.imports._imported import Imported, manifest, now
 from peftbench.imports._peft_factory_folder import PREDICTIONS, Output, find_outputs
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Protocol
-from peftbench.spec.cell import digest
+from peftbench.spec.frozen import digest
 from peftbench.store import PlannedCell, Prediction, Provenance, Record, Reported
 from peftbench.tasks import peft_bench
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from peftbench.errors import InvalidSpec, PeftbenchError
-from peftbench.spec.cell import canonical_json
+from peftbench.spec.frozen import canonical_json
 
 if TYPE_CHECKING:
     from peft import PeftModel

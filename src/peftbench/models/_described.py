@@ -17,7 +17,7 @@ from typing import Any
 from peftbench.errors import ModelError
 from peftbench.models._source import resolve_config
 from peftbench.spec.benchmark import ModelChoice
-from peftbench.spec.cell import digest
+from peftbench.spec.frozen import digest
 
 _CONFIGS = Path(__file__).parent / "configs"
 

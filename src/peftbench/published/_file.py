@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from peftbench.errors import UnknownName
 from peftbench.spec import Protocol
-from peftbench.store.record import Stored
+from peftbench.spec.frozen import Frozen
 
 _FOLDER = resources.files("peftbench") / "published"
 
@@ -20,7 +20,7 @@ _FOLDER = resources.files("peftbench") / "published"
 PREFIX = "published/"
 
 
-class PublishedMethod(Stored):
+class PublishedMethod(Frozen):
     """A method as a publication states it; None: not stated."""
 
     method: str
@@ -35,7 +35,7 @@ class PublishedMethod(Stored):
     pscp: float | None = None
 
 
-class PublishedTask(Stored):
+class PublishedTask(Frozen):
     """One row of the published table."""
 
     metric: str
@@ -43,7 +43,7 @@ class PublishedTask(Stored):
     """Points, in the order of `Published.columns`."""
 
 
-class Published(Stored):
+class Published(Frozen):
     """What one publication states."""
 
     schema_version: Literal[1]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from peftbench.evaluation.scores import Score
+from peftbench.manifest import Manifest
 from peftbench.published._file import Published
 from peftbench.scoring.claims import explanation
 from peftbench.scoring.penalties import pscp
 from peftbench.scoring.summarise import summarise
 from peftbench.scoring.summary import Claim, Summary
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
-from peftbench.store import Manifest, PlannedCell, Provenance, Record, Reported, Score
+from peftbench.store import PlannedCell, Provenance, Record, Reported
 
 
 def summary_of(published: Published) -> Summary:

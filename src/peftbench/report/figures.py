@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from peftbench.cost.costs import Cost
 from peftbench.report import marks, numbers
 from peftbench.report.results import standings
 from peftbench.report.table import listed
 from peftbench.scoring.pareto import pareto_front
 from peftbench.scoring.summary import Entry, Interval, Standing, Summary, TaskInfo
-from peftbench.store.record import Cost
 
 _GREY = "#808080"
 

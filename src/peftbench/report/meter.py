@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from peftbench.cost.costs import Cost, Seconds
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty
-from peftbench.store.record import Cost, Seconds
 
 NOT_MEASURED = "not measured"
 

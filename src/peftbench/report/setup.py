@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from peftbench.manifest import Manifest
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty, listed
 from peftbench.scoring.summary import MethodInfo, Summary, TaskInfo
 from peftbench.spec import SettledBudget
-from peftbench.store.record import Manifest
 
 
 def trouble_table(summary: Summary) -> Table:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from peftbench.cost.costs import Cost
 from peftbench.errors import UnknownName
 from peftbench.scoring.summary import Standing
-from peftbench.store.record import Cost
 
 
 @dataclass(frozen=True, kw_only=True)

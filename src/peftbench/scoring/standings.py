@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from peftbench.cost.costs import Cost
 from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.entries import Tables
 from peftbench.scoring.paired import mean_difference, paired
@@ -15,7 +16,7 @@ from peftbench.scoring.planned import Planned
 from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summary import Entry, Interval, Standing, TaskInfo
 from peftbench.scoring.ties import tied_with
-from peftbench.store.record import Cost, Record, Reported
+from peftbench.store.record import Record, Reported
 
 
 def standings(

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import peftbench
 from peftbench import tasks
+from peftbench.cost.costs import Cost
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.evaluation import metrics
+from peftbench.manifest import Manifest
 from peftbench.methods._build import about
 from peftbench.scoring.comparisons import aggregates, rank_tests
 from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
@@ -29,7 +31,7 @@ from peftbench.scoring.summary import (
 )
 from peftbench.scoring.tuning import best_trial, expected_best
 from peftbench.spec import Protocol
-from peftbench.store.record import Cost, Kind, Manifest, Provenance, Record, Status
+from peftbench.store.record import Kind, Provenance, Record, Status
 
 
 def summarise(

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from peftbench.cost.costs import Cost
+from peftbench.evaluation.scores import Baseline
+from peftbench.manifest import Manifest
 from peftbench.spec import SettledBudget
-from peftbench.store.record import (
-    Baseline,
-    Cost,
-    Kind,
-    Manifest,
-    Provenance,
-    Reported,
-    Status,
-    Stored,
-    TrialResult,
-    Validation,
-)
+from peftbench.spec.frozen import Frozen
+from peftbench.store.record import Kind, Provenance, Reported, Status, TrialResult
+from peftbench.training.validation import Validation
 
 
-class Interval(Stored):
+class Interval(Frozen):
     """A mean over seeds with its 95 % confidence interval.
 
     `low` and `high` are None where there is nothing honest to estimate them from: one
@@ -43,7 +37,7 @@ class Interval(Stored):
         return (self.high - self.low) / 2
 
 
-class Difference(Stored):
+class Difference(Frozen):
     """The paired mean difference of two methods, first minus second."""
 
     mean: float
@@ -53,7 +47,7 @@ class Difference(Stored):
     """Two-sided, of no difference; not yet corrected for other comparisons."""
 
 
-class Estimate(Stored):
+class Estimate(Frozen):
     """A number with its 95 % interval over seeds, where there are several."""
 
     value: float
@@ -61,7 +55,7 @@ class Estimate(Stored):
     high: float | None
 
 
-class Comparison(Stored):
+class Comparison(Frozen):
     """The best method of a task against another one, on the same test rows."""
 
     model: str
@@ -76,7 +70,7 @@ class Comparison(Stored):
     """Where every row is right or wrong; not corrected."""
 
 
-class Aggregate(Stored):
+class Aggregate(Frozen):
     """One method over all tasks and seeds, on scores corrected for chance."""
 
     model: str
@@ -93,7 +87,7 @@ class Aggregate(Stored):
 PROFILE_THRESHOLDS = tuple(step / 20 for step in range(-4, 21))
 
 
-class CriticalDifference(Stored):
+class CriticalDifference(Frozen):
     """Whether average ranks over tasks differ by more than chance; see
     `scoring/critical_difference.py`."""
 
@@ -105,7 +99,7 @@ class CriticalDifference(Stored):
     wilcoxon_cliques: tuple[tuple[str, ...], ...]
 
 
-class Entry(Stored):
+class Entry(Frozen):
     """One place of the headline table: a method on a task, on one model."""
 
     model: str
@@ -125,7 +119,7 @@ class Entry(Stored):
     """The task's further metrics by name, then by seed."""
 
 
-class TaskInfo(Stored):
+class TaskInfo(Frozen):
     """What the report says of a task."""
 
     name: str
@@ -141,7 +135,7 @@ class TaskInfo(Stored):
     """Prompts and groups that stand in two splits, as its runs counted them; no zeros."""
 
 
-class MethodInfo(Stored):
+class MethodInfo(Frozen):
     """What the report says of a method."""
 
     label: str
@@ -158,7 +152,7 @@ class MethodInfo(Stored):
     """By model, where a budget chose the method's size: what was asked and what came out."""
 
 
-class PscpInputs(Stored):
+class PscpInputs(Frozen):
     """The three costs that PSCP counts, in its own order."""
 
     trainable_parameters: int
@@ -167,7 +161,7 @@ class PscpInputs(Stored):
     peak_memory_bytes: float
 
 
-class Standing(Stored):
+class Standing(Frozen):
     """One method on one model over all tasks."""
 
     model: str
@@ -218,7 +212,7 @@ class Standing(Stored):
         )
 
 
-class Search(Stored):
+class Search(Frozen):
     """How the settings of a method on a task were chosen."""
 
     model: str
@@ -231,7 +225,7 @@ class Search(Stored):
     """Validation score to expect of the best of 1, 2, ... trials."""
 
 
-class Curve(Stored):
+class Curve(Frozen):
     """The validations of one run."""
 
     model: str
@@ -241,7 +235,7 @@ class Curve(Stored):
     validations: tuple[Validation, ...]
 
 
-class Robustness(Stored):
+class Robustness(Frozen):
     """A method's adapters on one perturbed test set of one task, on one model."""
 
     model: str
@@ -269,7 +263,7 @@ class Robustness(Stored):
     """Why a number is absent."""
 
 
-class Trouble(Stored):
+class Trouble(Frozen):
     """A cell without a score: failed with its reason, not run yet, or its headline metric
     unavailable where it was run."""
 
@@ -282,7 +276,7 @@ class Trouble(Stored):
     reason: str
 
 
-class ReportedRun(Stored):
+class ReportedRun(Frozen):
     """What an import says that one run cost."""
 
     model: str
@@ -293,7 +287,7 @@ class ReportedRun(Stored):
     costs: Reported
 
 
-class Claim(Stored):
+class Claim(Frozen):
     """An average that a publication states, and what follows from its own table."""
 
     model: str
@@ -307,7 +301,7 @@ class Claim(Stored):
     explanation: str
 
 
-class Summary(Stored):
+class Summary(Frozen):
     """All of one benchmark in one store."""
 
     schema_version: Literal[1] = 1

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
+from peftbench.spec.frozen import Frozen
 from peftbench.spec.suites import with_groups_expanded
 
 Precision = Literal["float32", "bfloat16"]
@@ -27,15 +26,6 @@ BudgetUnit = Literal["trainable_fraction", "trainable_parameters", "stored_bytes
 #: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
 #: The last is that of Hugging Face peft's method comparison; its results can be imported.
 Protocol = Literal["strict", "peft-bench", "hf-method-comparison"]
-
-
-class Frozen(BaseModel):
-    """Base of all parts of a spec: immutable, and unknown fields are refused."""
-
-    # NaN does not survive JSON, so no number in a spec may be NaN or infinite.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 def _by_name(value: object) -> object:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field
 
-from peftbench.spec.benchmark import (
-    BudgetUnit,
-    Frozen,
-    Limits,
-    Protocol,
-    Sampling,
-    Training,
-)
+from peftbench.spec.benchmark import BudgetUnit, Limits, Protocol, Sampling, Training
+from peftbench.spec.frozen import Frozen, digest
 
 
 class CellModel(Frozen):
@@ -103,15 +95,3 @@ class Cell(Frozen):
     def short_id(self) -> str:
         """The first twelve digits of `id`: enough to name the cell on a screen."""
         return self.id[:12]
-
-
-def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no blanks: equal values give equal text."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def digest(value: object) -> str:
-    """SHA-256 of a JSON value's canonical form, in hexadecimal."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

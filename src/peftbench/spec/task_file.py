@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from peftbench.errors import InvalidSpec
-from peftbench.spec.benchmark import Frozen
+from peftbench.spec.frozen import Frozen
 from peftbench.spec.read import validated, yaml_mapping
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from peftbench.errors import StoreError
-from peftbench.spec.cell import canonical_json
+from peftbench.spec.frozen import canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._files import digests, explained, publish, sha256
 from peftbench.store._predictions import predictions_file, read_predictions

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from peftbench.errors import StoreError
-from peftbench.spec.cell import canonical_json
+from peftbench.evaluation.scores import Baseline, Score
+from peftbench.spec.frozen import Frozen, canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._files import explained, publish, sha256
-from peftbench.store.record import Baseline, Record, Score, Stored
+from peftbench.store.record import Record
 
 if TYPE_CHECKING:
     from peftbench.store._store import Store
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _ROWS = "rows.parquet"
 
 
-class Rescored(Stored):
+class Rescored(Frozen):
     """New scores of one cell, from its stored predictions."""
 
     cell_id: str

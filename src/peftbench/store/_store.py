@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from peftbench.cost.costs import Cost
 from peftbench.errors import StoreError
-from peftbench.spec.cell import Cell, SettledBudget, canonical_json
+from peftbench.spec.cell import Cell, SettledBudget
+from peftbench.spec.frozen import canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._evaluations import Evaluated, Evaluations, insert
@@ -32,7 +34,7 @@ from peftbench.store._files import digests, explained, publish, sha256
 from peftbench.store._predictions import predictions_file, read_predictions
 from peftbench.store._rescored import Rescorings
 from peftbench.store._worker import Worker
-from peftbench.store.record import SCHEMA_VERSION, Cost, Record
+from peftbench.store.record import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from peftbench.spec.cell import digest
-from peftbench.store.record import Manifest, Score, Stored
+from peftbench.evaluation.scores import Score
+from peftbench.manifest import Manifest
+from peftbench.spec.frozen import Frozen, digest
 
 
-class TestSet(Stored):
+class TestSet(Frozen):
     """A perturbed test set, the version of its reading, and the rows it stands for."""
 
     __test__ = False  # the name is no test's, whatever pytest makes of it
@@ -22,14 +23,14 @@ class TestSet(Stored):
     """Digest of a plug-in's file; None: the set comes with a package."""
 
 
-class Constant(Stored):
+class Constant(Frozen):
     """The one answer that scores best when given to every row of a test set."""
 
     answer: str
     value: float
 
 
-class Comparison(Stored):
+class Comparison(Frozen):
     """A score on perturbed rows beside that on the cell's own test split.
 
     Both are read in the labels that the set tells apart: answers and targets of the test
@@ -46,7 +47,7 @@ class Comparison(Stored):
     """On the test split."""
 
 
-class Evaluation(Stored):
+class Evaluation(Frozen):
     """One finished cell's adapter on one perturbed test set.
 
     A result of its own: the cell's record is not touched, whether the set was scored right
@@ -70,7 +71,7 @@ class Evaluation(Stored):
         return digest([self.cell_id, self.test_set.model_dump(mode="json")])
 
 
-class RescoredEvaluation(Stored):
+class RescoredEvaluation(Frozen):
     """A new comparison for an evaluation, from its stored predictions and the cell's."""
 
     evaluation_id: str

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from peftbench.spec.cell import Cell, CellMethod, digest
+from peftbench.evaluation.scores import Baseline, Score, Unavailable
+from peftbench.manifest import Manifest
+from peftbench.spec.cell import Cell
+from peftbench.spec.frozen import Frozen
+from peftbench.training.validation import Validation
 
 Status = Literal["finished", "diverged", "oom", "failed", "lost"]
 
@@ -18,57 +20,7 @@ Kind = Literal["run", "imported", "published"]
 SCHEMA_VERSION = 1
 
 
-class Stored(BaseModel):
-    """Base of all we store, parts too: pydantic does not pass this config down."""
-
-    # NaN does not survive JSON: an absent score is absent, and `error` says why.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Score(Stored):
-    """One metric over one set of examples."""
-
-    name: str
-    value: float
-    standard_error: float | None
-    """Over test examples, by the jackknife; None where it is not defined."""
-    examples: int | None
-    """None where an import does not say."""
-
-
-class Unavailable(Stored):
-    """A metric that was asked for and could not be computed. It is not 0, and no other
-    metric takes its place."""
-
-    name: str
-    reason: str
-    """What is missing, and what to do next."""
-    is_headline: bool = False
-
-
-class Baseline(Stored):
-    """What an answer that ignores the prompt scores on the headline metric."""
-
-    name: Literal["majority class", "best label", "constant"]
-    answer: str
-    value: float
-
-
-class Validation(Stored):
-    """One look at the validation part while training."""
-
-    step: int
-    epoch: float | None
-    """None where an import does not say."""
-    train_loss: float
-    """Mean loss per target token since the look before; nats."""
-    score: float
-    """The task's validation metric, mostly its headline, on the validation part."""
-
-
-class Provenance(Stored):
+class Provenance(Frozen):
     """Where an imported or published record comes from."""
 
     tool: str
@@ -88,7 +40,7 @@ class Provenance(Stored):
     """Where the settings tell."""
 
 
-class Reported(Stored):
+class Reported(Frozen):
     """What an import says that a run cost. Not measured here; None: not told."""
 
     trainable_parameters: int | None = None
@@ -108,7 +60,7 @@ class Reported(Stored):
     memory_peak_bytes: float | None = None
 
 
-class TrialResult(Stored):
+class TrialResult(Frozen):
     """One setting that tuning tried, and what it reached on the validation part."""
 
     number: int
@@ -122,33 +74,7 @@ class TrialResult(Stored):
     is_pruned: bool = False
 
 
-class Manifest(Stored):
-    """Where, when and with what a record was made. Of an import, what it tells: the rest
-    is "", 0 or None."""
-
-    started_at: str
-    finished_at: str
-    host: str
-    platform: str
-    device: str
-    threads: int
-    packages: Mapping[str, str]
-    git_commit: str | None
-    """Of peftbench's own working tree; None where it is installed from a package."""
-    git_dirty: bool | None
-    initial_adapter_sha256: str | None
-    """Of the trainable tensors before the first step."""
-    chat_template: bool | None
-    """Whether prompts went through the tokenizer's chat template."""
-    resumed: int = 0
-    """How often the run went on from a checkpoint after an interruption."""
-    programs_run_in: str | None = None
-    """What ran the programs that the model wrote; None where none were run."""
-    ran_programs_unsafely: bool = False
-    """Whether that was no sandbox, which somebody asked for outright."""
-
-
-class Record(Stored):
+class Record(Frozen):
     """The outcome of one cell: enough to rank it, audit it and repeat it."""
 
     schema_version: Literal[1] = 1
@@ -194,131 +120,3 @@ class Record(Stored):
         if any(one.is_headline for one in self.unavailable):
             return None
         return self.scores[0] if self.scores else None
-
-
-class Probe(Stored):
-    """The fixed inputs on which a method's cost is measured."""
-
-    inference_batch: int = 1
-    inference_length: int = 512
-    training_batch: int = 4
-    training_length: int = 512
-    repeats: int = 5
-    new_tokens: int = 16
-    """Generated after the first, for the time per token."""
-
-
-class Memory(Stored):
-    """Bytes of live tensors at the peak of a training step, by what they hold."""
-
-    total: int
-    weights: int
-    """Of the base model, frozen."""
-    adapter: int
-    """What the method added or trains."""
-    gradients: int
-    optimizer: int
-    activations: int
-    """The rest: kept for the backward pass, temporaries."""
-    allocated: int | None = None
-    """Peak of CUDA's allocator; None on other devices."""
-    reserved: int | None = None
-    """Peak of what CUDA's allocator took from the device; None on other devices."""
-
-
-class Seconds(Stored):
-    """A time over the probe's repeats."""
-
-    median: float
-    spread: float
-    """Interquartile range."""
-
-
-class Cost(Stored):
-    """What one method costs on one model and machine: a short, exclusive probe.
-
-    None stands where there is nothing to tell: a time that was not measured, an energy
-    without a counter, merging of what cannot be merged.
-    """
-
-    schema_version: Literal[1] = 1
-    basis: Literal["measured", "predicted"] = "measured"
-    """Predicted: counted without weights, on a device that need not be there."""
-    model: str
-    model_identity: str
-    dtype: str
-    method: CellMethod
-    probe: Probe
-    device: str
-    trainable_parameters: int
-    head_parameters: int = 0
-    """Of these, in an output layer that is not the input embedding too."""
-    base_parameters: int
-    stored_bytes: int
-    serve_bytes: int | None = None
-    """Beside the base model's, in memory, to serve the saved adapter unmerged."""
-    forward_flops: int
-    """Of one inference input; a multiplication and an addition are two."""
-    forward_attention_flops: int | None = None
-    """Of these, in the products of queries, keys and values."""
-    extra_forward_flops: int
-    """More than the base model needs on the same input."""
-    training_step_flops: int
-    """Forward and backward, of one training input."""
-    peak_memory: Memory
-    step_seconds: float | None
-    """One training step: forward, backward, optimiser; the median over the repeats."""
-    step_seconds_spread: float | None
-    """Interquartile range over the repeats."""
-    prefill: Seconds | None = None
-    """From an inference input to its first new token, unmerged."""
-    token: Seconds | None = None
-    """Each further token of it, unmerged."""
-    prefill_merged: Seconds | None = None
-    token_merged: Seconds | None = None
-    load: Seconds | None = None
-    """From the saved adapter to a model with it on."""
-    merge: Seconds | None = None
-    step_joules: float | None = None
-    """Energy of a training step, by the GPU's counter."""
-    token_joules: float | None = None
-    """Energy of one generated token, with its share of reading the input."""
-    load_average: float | None = None
-    """Processes that wanted to run in the minute before the probe."""
-    packages: Mapping[str, str]
-
-    @property
-    def id(self) -> str:
-        """Same question, same id: SHA-256 over what was asked and on what device."""
-        asked = self.model_dump(
-            mode="json",
-            include={"basis", "model_identity", "dtype", "method", "probe", "device"},
-        )
-        return digest(asked)
-
-    @property
-    def adapter_parameters(self) -> int:
-        """Trained scalars that are not in the output layer."""
-        return self.trainable_parameters - self.head_parameters
-
-    @property
-    def forward_flops_per_token(self) -> float:
-        """Of inference at the probe's length."""
-        return self.forward_flops / (
-            self.probe.inference_batch * self.probe.inference_length
-        )
-
-    @property
-    def training_flops_per_token(self) -> float:
-        """Of training at the probe's length, forward and backward."""
-        return self.training_step_flops / self.training_tokens
-
-    @property
-    def training_tokens(self) -> int:
-        """Of one training input; virtual tokens are not the user's and do not count."""
-        return self.probe.training_batch * self.probe.training_length
-
-    @property
-    def training_tokens_per_second(self) -> float | None:
-        """Throughput of the median step."""
-        return self.training_tokens / self.step_seconds if self.step_seconds else None

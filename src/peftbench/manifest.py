@@ -5,10 +5,13 @@ from __future__ import annotations
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from peftbench.spec.frozen import Frozen
 
 _PACKAGES = (
     "peftbench",
@@ -19,6 +22,32 @@ _PACKAGES = (
     "numpy",
     "tokenizers",
 )
+
+
+class Manifest(Frozen):
+    """Where, when and with what a record was made. Of an import, what it tells: the rest
+    is "", 0 or None."""
+
+    started_at: str
+    finished_at: str
+    host: str
+    platform: str
+    device: str
+    threads: int
+    packages: Mapping[str, str]
+    git_commit: str | None
+    """Of peftbench's own working tree; None where it is installed from a package."""
+    git_dirty: bool | None
+    initial_adapter_sha256: str | None
+    """Of the trainable tensors before the first step."""
+    chat_template: bool | None
+    """Whether prompts went through the tokenizer's chat template."""
+    resumed: int = 0
+    """How often the run went on from a checkpoint after an interruption."""
+    programs_run_in: str | None = None
+    """What ran the programs that the model wrote; None where none were run."""
+    ran_programs_unsafely: bool = False
+    """Whether that was no sandbox, which somebody asked for outright."""
 
 
 def now() -> str:
@@ -41,7 +70,7 @@ def packages() -> dict[str, str]:
 @lru_cache
 def git_state() -> tuple[str | None, bool | None]:
     """Commit of peftbench's own working tree and whether it has uncommitted changes."""
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None, None
     try:

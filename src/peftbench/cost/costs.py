@@ -1,0 +1,137 @@
+"""What a method costs on a model: the answer to a short, exclusive probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from peftbench.spec.cell import CellMethod
+from peftbench.spec.frozen import Frozen, digest
+
+
+class Probe(Frozen):
+    """The fixed inputs on which a method's cost is measured."""
+
+    inference_batch: int = 1
+    inference_length: int = 512
+    training_batch: int = 4
+    training_length: int = 512
+    repeats: int = 5
+    new_tokens: int = 16
+    """Generated after the first, for the time per token."""
+
+
+class Memory(Frozen):
+    """Bytes of live tensors at the peak of a training step, by what they hold."""
+
+    total: int
+    weights: int
+    """Of the base model, frozen."""
+    adapter: int
+    """What the method added or trains."""
+    gradients: int
+    optimizer: int
+    activations: int
+    """The rest: kept for the backward pass, temporaries."""
+    allocated: int | None = None
+    """Peak of CUDA's allocator; None on other devices."""
+    reserved: int | None = None
+    """Peak of what CUDA's allocator took from the device; None on other devices."""
+
+
+class Seconds(Frozen):
+    """A time over the probe's repeats."""
+
+    median: float
+    spread: float
+    """Interquartile range."""
+
+
+class Cost(Frozen):
+    """What one method costs on one model and machine: a short, exclusive probe.
+
+    None stands where there is nothing to tell: a time that was not measured, an energy
+    without a counter, merging of what cannot be merged.
+    """
+
+    schema_version: Literal[1] = 1
+    basis: Literal["measured", "predicted"] = "measured"
+    """Predicted: counted without weights, on a device that need not be there."""
+    model: str
+    model_identity: str
+    dtype: str
+    method: CellMethod
+    probe: Probe
+    device: str
+    trainable_parameters: int
+    head_parameters: int = 0
+    """Of these, in an output layer that is not the input embedding too."""
+    base_parameters: int
+    stored_bytes: int
+    serve_bytes: int | None = None
+    """Beside the base model's, in memory, to serve the saved adapter unmerged."""
+    forward_flops: int
+    """Of one inference input; a multiplication and an addition are two."""
+    forward_attention_flops: int | None = None
+    """Of these, in the products of queries, keys and values."""
+    extra_forward_flops: int
+    """More than the base model needs on the same input."""
+    training_step_flops: int
+    """Forward and backward, of one training input."""
+    peak_memory: Memory
+    step_seconds: float | None
+    """One training step: forward, backward, optimiser; the median over the repeats."""
+    step_seconds_spread: float | None
+    """Interquartile range over the repeats."""
+    prefill: Seconds | None = None
+    """From an inference input to its first new token, unmerged."""
+    token: Seconds | None = None
+    """Each further token of it, unmerged."""
+    prefill_merged: Seconds | None = None
+    token_merged: Seconds | None = None
+    load: Seconds | None = None
+    """From the saved adapter to a model with it on."""
+    merge: Seconds | None = None
+    step_joules: float | None = None
+    """Energy of a training step, by the GPU's counter."""
+    token_joules: float | None = None
+    """Energy of one generated token, with its share of reading the input."""
+    load_average: float | None = None
+    """Processes that wanted to run in the minute before the probe."""
+    packages: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """Same question, same id: SHA-256 over what was asked and on what device."""
+        asked = self.model_dump(
+            mode="json",
+            include={"basis", "model_identity", "dtype", "method", "probe", "device"},
+        )
+        return digest(asked)
+
+    @property
+    def adapter_parameters(self) -> int:
+        """Trained scalars that are not in the output layer."""
+        return self.trainable_parameters - self.head_parameters
+
+    @property
+    def forward_flops_per_token(self) -> float:
+        """Of inference at the probe's length."""
+        return self.forward_flops / (
+            self.probe.inference_batch * self.probe.inference_length
+        )
+
+    @property
+    def training_flops_per_token(self) -> float:
+        """Of training at the probe's length, forward and backward."""
+        return self.training_step_flops / self.training_tokens
+
+    @property
+    def training_tokens(self) -> int:
+        """Of one training input; virtual tokens are not the user's and do not count."""
+        return self.probe.training_batch * self.probe.training_length
+
+    @property
+    def training_tokens_per_second(self) -> float | None:
+        """Throughput of the median step."""
+        return self.training_tokens / self.step_seconds if self.step_seconds else None

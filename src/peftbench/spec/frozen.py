@@ -1,0 +1,30 @@
+"""The base of all that is asked for and stored: immutable, and one text for equal values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Base of specs, steps and results, and of their parts: immutable, and unknown fields are
+    refused. Pydantic does not pass this configuration down, so parts have it too."""
+
+    # NaN does not survive JSON: an absent number is absent, and a reason stands beside it.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no blanks: equal values give equal text."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value's canonical form, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
