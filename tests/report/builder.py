@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.cost.costs import Cost, Memory
+from peftbench.spec import Probe
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
 from peftbench.scoring.intervals import mean_interval

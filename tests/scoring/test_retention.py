@@ -18,7 +18,8 @@ from peftbench.scoring.robustness import (
 )
 from peftbench.scoring.summary import Robustness
 from peftbench.spec import Cell
-from peftbench.store import Comparison, Constant, Evaluation, TestSet
+from peftbench.store import Comparison, Constant, Evaluation
+from peftbench.spec import TestSet
 from store.parts import cell, manifest, score
 
 

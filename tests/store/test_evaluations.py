@@ -9,18 +9,8 @@ import pytest
 
 from peftbench.errors import StoreError
 from peftbench.spec import Cell
-from peftbench.store import (
-    Comparison,
-    Constant,
-    Evaluated,
-    Evaluation,
-    Prediction,
-    Record,
-    Store,
-    TestSet,
-    Worker,
-    write_predictions,
-)
+from peftbench.store import Comparison, Constant, Evaluated, Evaluation, Prediction, Record, Store, Worker, write_predictions
+from peftbench.spec import TestSet
 from store.parts import cell, manifest, score
 
 HANS = TestSet(name="hans", version=1, data="sha256:1")

@@ -17,9 +17,9 @@ from peftbench.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from peftbench.cost.costs import Cost, Probe
+    from peftbench.cost.costs import Cost
     from peftbench.engine.costs import NoCost
-    from peftbench.spec import Benchmark
+    from peftbench.spec import Benchmark, Probe
 
 
 @app.command()

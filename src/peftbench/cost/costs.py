@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from peftbench.spec.cell import CellMethod
 from peftbench.spec.frozen import Frozen, digest
-
-
-class Probe(Frozen):
-    """The fixed inputs on which a method's cost is measured."""
-
-    inference_batch: int = 1
-    inference_length: int = 512
-    training_batch: int = 4
-    training_length: int = 512
-    repeats: int = 5
-    new_tokens: int = 16
-    """Generated after the first, for the time per token."""
+from peftbench.spec.steps import CellMethod, Probe
 
 
 class Memory(Frozen):

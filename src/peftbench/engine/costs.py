@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from peftbench import manifest as facts
-from peftbench.cost.costs import Cost, Memory, Probe, Seconds
+from peftbench.cost.costs import Cost, Memory, Seconds
 from peftbench.engine.plan import build_method
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.methods._build import cell_method
 from peftbench.models import Shapes, describe, resolve
-from peftbench.spec import CellMethod, MethodChoice, ModelChoice
+from peftbench.spec import CellMethod, MethodChoice, ModelChoice, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

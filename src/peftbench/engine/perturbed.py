@@ -7,8 +7,7 @@ from pathlib import Path
 
 from peftbench import tasks
 from peftbench.errors import InvalidSpec
-from peftbench.spec import Benchmark
-from peftbench.store import TestSet
+from peftbench.spec import Benchmark, TestSet
 from peftbench.tasks import perturbations
 from peftbench.tasks.perturbations._load import FOLDER, find_perturbed_source
 

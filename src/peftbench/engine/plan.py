@@ -23,9 +23,10 @@ from peftbench.spec import (
     ModelChoice,
     Sampling,
     SettledBudget,
+    TestSet,
     Training,
 )
-from peftbench.store import PlannedCell, TestSet, TrialResult
+from peftbench.store import PlannedCell, TrialResult
 from peftbench.tasks._data import data_identity
 
 

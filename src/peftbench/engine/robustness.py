@@ -14,9 +14,9 @@ from peftbench.engine.perturbed import perturbed_sets
 from peftbench.engine.plan import Plan, rebuild_method
 from peftbench.errors import CellFailed, ModelError
 from peftbench.models import resolve
-from peftbench.spec import Cell, from_mapping
+from peftbench.spec import Cell, TestSet, from_mapping
 from peftbench.store import Evaluated, PlannedCell, Record, Store, StoredBenchmark
-from peftbench.store.evaluation import Comparison, Constant, Evaluation, TestSet
+from peftbench.store.evaluation import Comparison, Constant, Evaluation
 from peftbench.tasks.perturbations._load import PerturbedData, load_perturbed
 
 if TYPE_CHECKING:

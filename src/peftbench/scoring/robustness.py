@@ -9,7 +9,8 @@ from typing import Literal
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.planned import Planned, seed_of
 from peftbench.scoring.summary import Interval, Robustness
-from peftbench.store.evaluation import Evaluation, TestSet
+from peftbench.spec import TestSet
+from peftbench.store.evaluation import Evaluation
 
 Better = Literal["higher", "lower"]
 #: Evaluations by cell id.

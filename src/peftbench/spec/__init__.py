@@ -1,4 +1,4 @@
-"""What was asked: a validated, frozen benchmark, and the cells (runs) it stands for."""
+"""What was asked: a validated, frozen benchmark, the cells it stands for, and their steps."""
 
 from __future__ import annotations
 
@@ -12,27 +12,54 @@ from peftbench.spec.benchmark import (
     Range,
     Sampling,
     Training,
+    TrainingSection,
     Tuning,
 )
-from peftbench.spec.cell import Cell, CellMethod, CellModel, CellTask, SettledBudget, Trial
+from peftbench.spec.cell import Cell, CellModel, SettledBudget
 from peftbench.spec.read import from_mapping, read_benchmark
+from peftbench.spec.steps import (
+    TEST,
+    AnyStep,
+    Base,
+    CellMethod,
+    CellTask,
+    Grade,
+    Measure,
+    Predict,
+    Probe,
+    Step,
+    TestSet,
+    Train,
+    Trial,
+)
 from peftbench.spec.suites import suite_names
 
 __all__ = [
+    "TEST",
+    "AnyStep",
+    "Base",
     "Benchmark",
     "Budget",
     "Cell",
     "CellMethod",
     "CellModel",
     "CellTask",
+    "Grade",
     "Limits",
+    "Measure",
     "MethodChoice",
     "ModelChoice",
+    "Predict",
+    "Probe",
     "Protocol",
     "Range",
     "Sampling",
     "SettledBudget",
+    "Step",
+    "TestSet",
+    "Train",
     "Training",
+    "TrainingSection",
     "Trial",
     "Tuning",
     "from_mapping",

@@ -34,8 +34,7 @@ def _by_name(value: object) -> object:
 
 
 class Training(Frozen):
-    """How an adapter is trained. What a method's file wants otherwise goes before these
-    defaults, and what a spec says outright goes before both."""
+    """How an adapter is trained."""
 
     epochs: float = Field(3.0, gt=0, le=1000)
     """Passes over the training examples; ignored where `steps` is given."""
@@ -69,10 +68,6 @@ class Training(Frozen):
     max_grad_norm: float | None = Field(1.0, gt=0)
     """Gradients are clipped to this norm; null: not clipped."""
 
-    max_length: int = Field(1024, ge=8)
-    """Longest prompt with answer in tokens. Longer training examples are left out and
-    counted; longer test prompts are cut at their start, never at the answer."""
-
     precision: Precision = "float32"
     """Arithmetic of forward and backward passes; adapters and optimiser stay float32."""
 
@@ -82,13 +77,27 @@ class Training(Frozen):
     patience: int | None = Field(None, ge=1)
     """Stop after so many validations without a better score; null: never."""
 
-    def over(self, *weaker: Mapping[str, Any]) -> Training:
+
+class TrainingSection(Training):
+    """How adapters are trained, and what they are trained and asked on. What a method's file
+    wants otherwise goes before these defaults, and what a spec says outright before both."""
+
+    max_length: int = Field(1024, ge=8)
+    """Longest prompt with answer in tokens. Longer training examples are left out and
+    counted; longer test prompts are cut at their start, never at the answer."""
+
+    def over(self, *weaker: Mapping[str, Any]) -> TrainingSection:
         """These settings where they were said outright, else the last of `weaker` that
         says otherwise, else the defaults."""
         merged: dict[str, Any] = {}
         for settings in weaker:
             merged.update(settings)
-        return Training.model_validate(merged | self.model_dump(exclude_unset=True))
+        return TrainingSection.model_validate(merged | self.model_dump(exclude_unset=True))
+
+    @property
+    def alone(self) -> Training:
+        """Without the length of inputs, which is the evaluation's too."""
+        return Training(**self.model_dump(exclude={"max_length"}))
 
 
 class Limits(Frozen):
@@ -227,7 +236,7 @@ class MethodChoice(Frozen):
     budget: Budget | None = None
     """Size to which the method's knob is turned, on each model; null: its own default."""
 
-    training: Training = Training()
+    training: TrainingSection = TrainingSection()
     """Fields of `training` for this method alone, such as `learning_rate: 1.0e-3`."""
 
     @model_validator(mode="before")
@@ -281,7 +290,7 @@ class Benchmark(Frozen):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         (1, 2, 3), min_length=1
     )
-    training: Training = Training()
+    training: TrainingSection = TrainingSection()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()
     tuning: Tuning | None = None

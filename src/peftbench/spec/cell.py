@@ -1,43 +1,32 @@
-"""A cell: one run, as a value. Equal cells have equal ids, and are run once."""
+"""A cell: one row of the grid, model × method × task × seed, and the steps it stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
-from pydantic import Field
-
-from peftbench.spec.benchmark import BudgetUnit, Limits, Protocol, Sampling, Training
-from peftbench.spec.frozen import Frozen, digest
+from peftbench.spec.benchmark import (
+    BudgetUnit,
+    Limits,
+    Protocol,
+    Sampling,
+    Training,
+)
+from peftbench.spec.frozen import Frozen
+from peftbench.spec.steps import TEST, Base, CellMethod, CellTask, Predict, TestSet, Train
 
 
 class CellModel(Frozen):
-    """The base model, down to the bytes of its weights."""
+    """The base model, down to the bytes of its weights, and how it is asked."""
 
     name: str
-    identity: str  # "sha256:<digest of its files>" or "<hub id>@<commit>"
+    identity: str  # as in `Base`
     dtype: str
     chat_template: bool | None
 
-
-class CellMethod(Frozen):
-    """The method with all its settings, defaults included."""
-
-    name: str
-    parameters: Mapping[str, Any]
-    source: str | None = None  # of a plug-in, see `Catalogue.source`; None: ours
-    location: str | None = Field(None, exclude=True)
-    """Where adapters lie that it is made of. No part of its identity, and not stored."""
-
-
-class CellTask(Frozen):
-    """The task, the version of its prompt and scoring, and the rows it stands for."""
-
-    name: str
-    version: int
-    data: str  # "sha256:<digest of its files>", "<hub id>@<commit>", "generated v1"
-    source: str | None = None  # as in `CellMethod`
+    @property
+    def base(self) -> Base:
+        """Its weights, whatever it is called."""
+        return Base(identity=self.identity, dtype=self.dtype)
 
 
 class SettledBudget(Frozen):
@@ -51,23 +40,13 @@ class SettledBudget(Frozen):
     achieved: float
 
 
-class Trial(Frozen):
-    """Marks a run that tries settings: it is scored on the validation part alone."""
-
-    stop_below: tuple[float | None, ...] = ()
-    """For each look at the validation part, the score at which it is not worth going on."""
-
-
-#: Fields of a cell that came later, and that most cells do not have.
-_OPTIONAL = ("sampling", "trial", "tuned", "origin")
-
-
 class Cell(Frozen):
-    """One fine-tuning run and its evaluation.
+    """One fine-tuning run and its evaluation, as people speak of it.
 
-    A method that trains nothing has neither `seed` nor `training`: its one run stands
-    for every seed. A cell with an `origin` was run by somebody else; what they do not tell
-    is absent: None, "" or 0.
+    It is a view: what is computed are its steps, `train` and a `predict` for each test set,
+    which other cells may share. A method that trains nothing has neither `seed` nor
+    `training`: its one cell stands for every seed. A cell with an `origin` was run by
+    somebody else; what they do not tell is absent: None, "" or 0.
     """
 
     model: CellModel
@@ -79,17 +58,48 @@ class Cell(Frozen):
     limits: Limits
     sampling: Sampling | None = None  # None: no metric of the task takes samples
     protocol: Protocol
-    trial: Trial | None = None
-    tuned: str | None = None  # digest of the search that chose the settings
     origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
 
     @cached_property
+    def train(self) -> Train | None:
+        """The step that makes its adapter; None where nothing is trained."""
+        if self.training is None and self.origin is None:
+            return None
+        return Train(
+            base=self.model.base,
+            chat_template=self.model.chat_template,
+            method=self.method,
+            task=self.task,
+            protocol=self.protocol,
+            train_limit=self.limits.train,
+            validation_limit=self.limits.validation,
+            max_length=self.max_length,
+            seed=self.seed,
+            training=self.training,
+            origin=self.origin,
+        )
+
+    def predict(self, test_set: TestSet | None = None) -> Predict:
+        """The step that writes its answers to a test set, by default the test split."""
+        return Predict(
+            base=self.model.base,
+            chat_template=self.model.chat_template,
+            adapter=self.train.id if self.train else None,
+            method=None if self.train else self.method,
+            task=self.task,
+            protocol=self.protocol,
+            test_set=test_set or TestSet(name=TEST),
+            test_limit=self.limits.test,
+            max_length=self.max_length,
+            sampling=self.sampling,
+            sampling_seed=(self.seed or 0) if self.sampling else None,
+            origin=self.origin,
+        )
+
+    @cached_property
     def id(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal. What may be absent, and is, is left
-        out: a field that comes with a new version changes no id of old."""
-        asked = self.model_dump(mode="json")
-        absent = [name for name in _OPTIONAL if asked[name] is None]
-        return digest({name: asked[name] for name in asked if name not in absent})
+        """Id of what its headline score is read from: its answers to the test split."""
+        return self.predict().id
 
     @property
     def short_id(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +18,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self:  # noqa: ARG002
+        """A copy with other values, validated as the original was. What was computed from
+        the old values, such as an id, does not travel with it."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**said, **(update or {})})
 
 
 def canonical_json(value: object) -> str:

@@ -1,52 +1,70 @@
-"""Every result, once, durably."""
+"""Every result, once, durably: the ledger of steps and their files."""
 
 from __future__ import annotations
 
 from peftbench.store._checkpoints import Checkpoints
-from peftbench.store._evaluations import Evaluated, Evaluations
-from peftbench.store._predictions import Prediction, predictions_file, write_predictions
-from peftbench.store._rescored import Rescored, Rescorings, in_force
-from peftbench.store._store import (
-    Lease,
-    LeaseLost,
-    PlannedCell,
-    Store,
-    StoredBenchmark,
+from peftbench.store._claims import Lease, LeaseLost
+from peftbench.store._queue import Claimed, Event, Queue
+from peftbench.store._results import ADAPTER, Contradiction, Result, Results
+from peftbench.store._rows import (
+    MARKS,
+    PREDICTIONS,
+    read_marks,
+    read_predictions,
+    row_scores,
+    write_marks,
+    write_predictions,
 )
-from peftbench.store._worker import Worker
-from peftbench.store.evaluation import (
-    Comparison,
-    Constant,
-    Evaluation,
-    RescoredEvaluation,
-    TestSet,
+from peftbench.store._store import Store, StoredBenchmark
+from peftbench.store.outcomes import (
+    Graded,
+    Kind,
+    Outcome,
+    Predicted,
+    Provenance,
+    Reported,
+    Status,
+    Trained,
+    Tried,
 )
-from peftbench.store.record import Kind, Provenance, Record, Reported, TrialResult
+from peftbench.store.planned import PlannedCell, TrialResult
+from peftbench.store.record import Counts, Evaluation, Record
+from peftbench.store.work import Look, Work
 
 __all__ = [
+    "ADAPTER",
+    "MARKS",
+    "PREDICTIONS",
     "Checkpoints",
-    "Comparison",
-    "Constant",
-    "Evaluated",
+    "Claimed",
+    "Contradiction",
+    "Counts",
     "Evaluation",
-    "Evaluations",
+    "Event",
+    "Graded",
     "Kind",
     "Lease",
     "LeaseLost",
+    "Look",
+    "Outcome",
     "PlannedCell",
-    "Prediction",
+    "Predicted",
     "Provenance",
+    "Queue",
     "Record",
     "Reported",
-    "Rescored",
-    "RescoredEvaluation",
-    "Rescorings",
+    "Result",
+    "Results",
+    "Status",
     "Store",
     "StoredBenchmark",
-    "TestSet",
+    "Trained",
     "TrialResult",
-    "Worker",
-    "in_force",
-    "predictions_file",
+    "Tried",
+    "Work",
+    "read_marks",
+    "read_predictions",
+    "row_scores",
+    "write_marks",
     "write_predictions",
 ]

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: atomic, verified, the last two kept."""
+"""Checkpoints of a run: atomic, verified, the last two kept, each holder's in its own folder."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run, in one folder."""
+    """The checkpoints of one run, in one folder.
+
+    A holder writes under its own `token` and reads those of all: one that lost its lease
+    without noticing can neither overwrite nor delete the lawful holder's.
+    """
 
     folder: Path
+    token: int = 0
     keep: int = 2
     on_save: Callable[[], None] = lambda: None
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Let `write` fill a folder, seal it with digests, and give it its name."""
+        own = self.folder / f"{self.token}"
         with explained(self.folder.parent):
-            temporary = self.folder / "unfinished"
+            temporary = own / "unfinished"
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             write(temporary)
             write_manifest(temporary)
-            publish(temporary, self.folder / f"step-{step:08d}")
-            for old in self._all()[: -self.keep]:
+            publish(temporary, own / f"step-{step:08d}")
+            for old in sorted(own.glob("step-*"))[: -self.keep]:
                 shutil.rmtree(old)
         self.on_save()
+        self._sweep()
 
     def latest(self) -> Path | None:
         """The newest checkpoint that is whole; damaged ones are passed over, aloud."""
-        for folder in reversed(self._all()):
+        found = sorted(self.folder.glob("*/step-*"), key=lambda path: path.name)
+        for folder in reversed(found):
             if is_whole(folder):
                 return folder
             log.warning("%s is damaged and not used; going back to the one before.", folder)
@@ -46,5 +54,8 @@ class Checkpoints:
         """Remove all of them."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _all(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*"))
+    def _sweep(self) -> None:
+        """Remove those of earlier holders: this one has got as far and further."""
+        for other in self.folder.iterdir():
+            if other.name.isdigit() and int(other.name) < self.token:
+                shutil.rmtree(other, ignore_errors=True)

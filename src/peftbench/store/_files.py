@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench.errors import StoreError
@@ -23,13 +24,27 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """Digest of every file below a folder, by its path there."""
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of a stored file."""
+
+    sha256: str
+    bytes: int
+    is_freed: bool = False
+
+
+def facts_of(folder: Path) -> dict[str, FileFacts]:
+    """Every file below a folder, by its path there."""
     return {
-        path.relative_to(folder).as_posix(): sha256(path)
+        path.relative_to(folder).as_posix(): FileFacts(sha256(path), path.stat().st_size)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, by its path there."""
+    return {path: one.sha256 for path, one in facts_of(folder).items()}
 
 
 def sync_folder(folder: Path) -> None:
@@ -79,8 +94,8 @@ def explained(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(folder).free / 1e6
             raise StoreError(
-                f"The disk of {folder} is full ({free:.0f} MB free). All earlier results "
-                "are intact; make room and run the same command again to go on."
+                f"The disk of {folder} is full ({free:.0f} MB free). What was stored "
+                "before stays as it is; make room and run the same command again to go on."
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise StoreError(
