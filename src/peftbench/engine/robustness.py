@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,16 @@ from peftbench.errors import CellFailed, ModelError
 from peftbench.models import resolve
 from peftbench.spec import Cell, from_mapping
 from peftbench.store import Evaluated, PlannedCell, Record, Store, StoredBenchmark
-from peftbench.store.evaluation import Comparison, Constant, Evaluation, TestSet
+from peftbench.store.evaluation import Evaluation, PerturbedCounts, TestSet
 from peftbench.tasks.perturbations._load import PerturbedData, load_perturbed
 
 if TYPE_CHECKING:
     from torch import nn
 
     from peftbench.evaluation.metrics import Answers
-    from peftbench.evaluation.scores import Score
+    from peftbench.evaluation.scores import PerturbedScores
     from peftbench.manifest import Manifest
     from peftbench.models._load import BaseModel
-    from peftbench.tasks import Task
-    from peftbench.tasks.perturbations import Reading
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +97,7 @@ class Examiner:
         from peftbench.engine.reading import encoder_of, longest_input
         from peftbench.engine.scored import Scored, predict
         from peftbench.evaluation.predict import Predictor
+        from peftbench.evaluation.score import compared, merged
         from peftbench.store import predictions_file, write_predictions
 
         task = tasks.get(data.task)
@@ -106,20 +105,24 @@ class Examiner:
         room = longest_input(self.cell, rebuild_method(self.cell), self.base)
         predictor = Predictor(adapted, encoder, room)
         scored = Scored(
-            task, data.examples, predict(predictor, task, data.examples), data.reading.merge
+            task,
+            data.examples,
+            predict(predictor, task, data.examples),
+            data.reading.merge,
+            test_set=test_set.name,
         )
         evaluation = self._evaluation(
             test_set,
             comparison=compared(
                 task, scored.scores(), scored.answers, merged(clean, data.reading, task)
             ),
-            counts={
-                "examples": len(data.examples),
-                "rows not asked": data.rows_not_asked,
-                "prompts cut at their start": predictor.prompts_cut(
+            counts=PerturbedCounts(
+                examples=len(data.examples),
+                rows_not_asked=data.rows_not_asked,
+                prompts_cut=predictor.prompts_cut(
                     [example.prompt for example in data.examples], task.answer_bound
                 ),
-            },
+            ),
         )
         write_predictions(
             self._folder(evaluation) / predictions_file(), scored.predictions(encoder)
@@ -130,8 +133,8 @@ class Examiner:
         self,
         test_set: TestSet,
         *,
-        comparison: Comparison | None = None,
-        counts: Mapping[str, int] | None = None,
+        comparison: PerturbedScores | None = None,
+        counts: PerturbedCounts | None = None,
         error: str | None = None,
     ) -> Evaluation:
         return Evaluation(
@@ -139,7 +142,7 @@ class Examiner:
             test_set=test_set,
             manifest=self.manifest(),
             comparison=comparison,
-            counts=counts or {},
+            counts=counts,
             error=error,
         )
 
@@ -288,37 +291,6 @@ def _stored_answers(store: Store, cell: Cell) -> Answers:
         groups=columns["group"],
         references=[tuple(found or ()) for found in columns["references"]],
         extras=[json.loads(extra) for extra in columns["extra"]],
-    )
-
-
-def merged(clean: Answers, reading: Reading, task: Task) -> Answers:
-    """The answers to the test split in the labels that a perturbed set tells apart."""
-    return replace(
-        clean,
-        predicted=[reading.merged(answer) for answer in clean.predicted],
-        targets=[reading.merge.get(target, target) for target in clean.targets],
-        labels=reading.labels(task.labels),
-    )
-
-
-def compared(
-    task: Task, scores: Sequence[Score], perturbed: Answers, clean: Answers
-) -> Comparison:
-    """`scores` of the perturbed answers beside the headline of the clean ones."""
-    from peftbench.engine.grade import score_of
-    from peftbench.evaluation import metrics
-    from peftbench.evaluation.metrics._baselines import best_constant
-
-    headline = metrics.get(task.headline)
-    constants = [
-        Constant(answer=answer, value=value)
-        for answer, value in (best_constant(headline, one) for one in (perturbed, clean))
-    ]
-    return Comparison(
-        scores=tuple(scores),
-        constant=constants[0],
-        clean=score_of(task.headline, clean),
-        clean_constant=constants[1],
     )
 
 

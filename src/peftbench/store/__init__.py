@@ -15,24 +15,30 @@ from peftbench.store._store import (
 )
 from peftbench.store._worker import Worker
 from peftbench.store.evaluation import (
-    Comparison,
-    Constant,
     Evaluation,
+    PerturbedCounts,
     RescoredEvaluation,
     TestSet,
 )
-from peftbench.store.record import Kind, Provenance, Record, Reported, TrialResult
+from peftbench.store.record import (
+    Counts,
+    Kind,
+    Provenance,
+    Record,
+    Reported,
+    TrialResult,
+)
 
 __all__ = [
     "Checkpoints",
-    "Comparison",
-    "Constant",
+    "Counts",
     "Evaluated",
     "Evaluation",
     "Evaluations",
     "Kind",
     "Lease",
     "LeaseLost",
+    "PerturbedCounts",
     "PlannedCell",
     "Prediction",
     "Provenance",

@@ -43,13 +43,17 @@ class Rescored(Frozen):
 
     def applied_to(self, record: Record) -> Record:
         """The record as reports show it: with these scores."""
-        told = {score.name for score in self.scores}
+        told = {(score.test_set, score.metric) for score in self.scores}
         unsafe = record.manifest.ran_programs_unsafely or self.ran_programs_unsafely
         return record.model_copy(
             update={
                 "scores": self.scores,
                 "baselines": self.baselines,
-                "unavailable": tuple(m for m in record.unavailable if m.name not in told),
+                "unavailable": tuple(
+                    one
+                    for one in record.unavailable
+                    if (one.test_set, one.metric) not in told
+                ),
                 "manifest": record.manifest.model_copy(
                     update={"ran_programs_unsafely": unsafe}
                 ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from peftbench.evaluation.scores import Score
+from peftbench.evaluation.scores import PerturbedScores
 from peftbench.manifest import Manifest
 from peftbench.spec.frozen import Frozen, digest
 
@@ -23,28 +23,14 @@ class TestSet(Frozen):
     """Digest of a plug-in's file; None: the set comes with a package."""
 
 
-class Constant(Frozen):
-    """The one answer that scores best when given to every row of a test set."""
+class PerturbedCounts(Frozen):
+    """Rows of a perturbed set."""
 
-    answer: str
-    value: float
-
-
-class Comparison(Frozen):
-    """A score on perturbed rows beside that on the cell's own test split.
-
-    Both are read in the labels that the set tells apart: answers and targets of the test
-    split are merged as those of the set are.
-    """
-
-    scores: tuple[Score, ...]
-    """On the perturbed rows; the task's headline metric first."""
-    constant: Constant
-    """On the perturbed rows."""
-    clean: Score
-    """The headline metric on the test split."""
-    clean_constant: Constant
-    """On the test split."""
+    examples: int
+    rows_not_asked: int
+    """Left out because the set's reading asks nothing of them."""
+    prompts_cut: int
+    """At their start, to fit into the model."""
 
 
 class Evaluation(Frozen):
@@ -60,9 +46,10 @@ class Evaluation(Frozen):
     manifest: Manifest
     error: str | None = None
     """Why there is no score: what happened and what to do next."""
-    comparison: Comparison | None = None
+    comparison: PerturbedScores | None = None
     """None where there is an error."""
-    counts: Mapping[str, int] = {}
+    counts: PerturbedCounts | None = None
+    """None where there is an error."""
     seconds: Mapping[str, float] = {}
 
     @property
@@ -80,7 +67,7 @@ class RescoredEvaluation(Frozen):
     """SHA-256 of the code that reads answers and computes metrics."""
     peftbench_version: str
     rescored_at: str
-    comparison: Comparison
+    comparison: PerturbedScores
 
     def applied_to(self, evaluation: Evaluation) -> Evaluation:
         """The evaluation as reports show it."""

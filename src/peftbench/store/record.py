@@ -8,6 +8,7 @@ from typing import Any, Literal
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest
 from peftbench.spec.cell import Cell
+from peftbench.spec.facts import Leak, LeftOut, MethodFacts, TaskFacts
 from peftbench.spec.frozen import Frozen
 from peftbench.training.validation import Validation
 
@@ -30,8 +31,6 @@ class Provenance(Frozen):
     files: Mapping[str, str] = {}
     """SHA-256 of every file that was read, by its path there."""
     imported_at: str = ""
-    about: str = ""
-    """What the task is, where it is none of ours."""
     facts: Mapping[str, Any] = {}
     """What else it says of machine and versions, in its own words."""
     settings: Mapping[str, Any] = {}
@@ -60,6 +59,24 @@ class Reported(Frozen):
     memory_peak_bytes: float | None = None
 
 
+class Counts(Frozen):
+    """Rows that a run used, and what became of the others."""
+
+    train_examples: int = 0
+    train_left_out_as_too_long: int = 0
+    """Training examples whose answers do not fit into the run's length."""
+    train_prompts_cut: int = 0
+    """At their start, to fit into the run's length."""
+    validation_examples: int = 0
+    test_examples: int | None = None
+    """None where the test split was not scored: of a trial."""
+    test_prompts_cut: int | None = None
+    rows_left_out: tuple[LeftOut, ...] = ()
+    """Rows that a split cannot use."""
+    leaks: tuple[Leak, ...] = ()
+    """Every pair of splits, also those that share nothing; none where nobody counted."""
+
+
 class TrialResult(Frozen):
     """One setting that tuning tried, and what it reached on the validation part."""
 
@@ -80,6 +97,9 @@ class Record(Frozen):
     schema_version: Literal[1] = 1
     kind: Kind = "run"
     cell: Cell
+    task: TaskFacts | None = None
+    """None where nobody could tell: its file does not open."""
+    method: MethodFacts | None = None
     status: Status
     manifest: Manifest
     error: str | None = None
@@ -101,8 +121,8 @@ class Record(Frozen):
     """Bytes of the saved adapter's files."""
     micro_batch_size: int | None = None
     """What fitted into memory in the end."""
-    counts: Mapping[str, int] = {}
-    """Examples used and left out: "train examples", "prompts cut", ..."""
+    counts: Counts | None = None
+    """None where the run did not get so far, or an import does not tell."""
     facts: Mapping[str, float] = {}
     """What the method says of what it learned: "tokens selected, ..."."""
     seconds: Mapping[str, float] = {}
