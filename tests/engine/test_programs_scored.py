@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from peftbench.engine.grade import grade
 
 from peftbench import tasks
-from peftbench.engine.grade import grade
 from peftbench.engine.rescore import answers_again
 from peftbench.engine.scored import Scored
 from peftbench.evaluation.predict import Output

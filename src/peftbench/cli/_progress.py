@@ -67,7 +67,7 @@ def _outcome(planned: PlannedCell, status: str, record: Any) -> str:
         headline = record.headline
         seconds = sum(record.seconds.values())
         score = (
-            f"{headline.name} {numbers.score(headline.value)}"
+            f"{headline.metric} {numbers.score(headline.value)}"
             if headline
             else "its headline is unavailable"
         )

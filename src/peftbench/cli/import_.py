@@ -12,7 +12,7 @@ from peftbench.cli._app import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from peftbench.imports.peft_factory import Scored
+    from peftbench.imports.peft_factory import ByProtocol
 
 imports = typer.Typer(
     name="import",
@@ -95,7 +95,7 @@ def peft_factory(folder: _Folder, store: _Store, name: _Name = "peft-factory") -
 _TITLES = ["method", "task", "seed", "peft-bench", "strict", "difference", "rows otherwise"]
 
 
-def _rows(scored: Sequence[Scored]) -> list[list[str]]:
+def _rows(scored: Sequence[ByProtocol]) -> list[list[str]]:
     """One line for each folder: both headlines, times 100, and how far they are apart."""
     from peftbench.report.numbers import NOTHING, score
 
@@ -110,7 +110,7 @@ def _rows(scored: Sequence[Scored]) -> list[list[str]]:
                 theirs.output.dataset,
                 NOTHING if theirs.output.seed is None else str(theirs.output.seed),
                 *(
-                    f"{score(v.value)} {v.name.removeprefix('peft_bench_')}"
+                    f"{score(v.value)} {v.metric.removeprefix('peft_bench_')}"
                     if v
                     else NOTHING
                     for v in values

@@ -14,7 +14,8 @@ from peftbench.errors import InvalidSpec
 if TYPE_CHECKING:
     from peftbench.engine.rescore import Rescoring
     from peftbench.engine.rescore_perturbed import PerturbedRescoring
-    from peftbench.store import Comparison, PlannedCell, Store
+    from peftbench.evaluation.scores import PerturbedScores, Score
+    from peftbench.store import PlannedCell, Store
 
 
 @app.command()
@@ -72,7 +73,9 @@ def _say(
     )
 
 
-_TITLES = ["model", "method", "task", "seed", "metric", "old", "new"]
+_TITLES = ["model", "method", "task", "seed", "test set", "metric", "old", "new"]
+#: Test set and metric.
+_Place = tuple[str, str]
 
 
 def _planned(store: Store, benchmark: str | None) -> dict[str, PlannedCell]:
@@ -89,33 +92,33 @@ def _planned(store: Store, benchmark: str | None) -> dict[str, PlannedCell]:
 
 
 def _changes(planned: PlannedCell, one: Rescoring) -> list[list[str]]:
-    return _differences(
-        planned,
-        {score.name: score.value for score in one.old},
-        {score.name: score.value for score in one.new},
-    )
+    return _differences(planned, _values(one.old), _values(one.new))
 
 
 def _perturbed_changes(planned: PlannedCell, one: PerturbedRescoring) -> list[list[str]]:
     test_set = one.evaluation.test_set.name
 
-    def values(comparison: Comparison) -> dict[str, float]:
-        found = {f"{test_set}:{s.name}": s.value for s in comparison.scores}
-        return {**found, f"{test_set}:clean": comparison.clean.value}
+    def values(found: PerturbedScores) -> dict[_Place, float]:
+        clean = (f"{test_set}, clean", found.clean.metric)
+        return {**_values(found.scores), clean: found.clean.value}
 
     return _differences(planned, values(one.old), values(one.new))
 
 
+def _values(scores: Sequence[Score]) -> dict[_Place, float]:
+    return {(score.test_set, score.metric): score.value for score in scores}
+
+
 def _differences(
-    planned: PlannedCell, old: Mapping[str, float], new: Mapping[str, float]
+    planned: PlannedCell, old: Mapping[_Place, float], new: Mapping[_Place, float]
 ) -> list[list[str]]:
     """One line for every score that is not what it was."""
     seed = "-" if planned.cell.seed is None else str(planned.cell.seed)
     place = [planned.model, planned.label, planned.cell.task.name, seed]
     return [
-        [*place, name, _shown(old.get(name)), _shown(new.get(name))]
-        for name in {**new, **old}
-        if old.get(name) != new.get(name)
+        [*place, *what, _shown(old.get(what)), _shown(new.get(what))]
+        for what in {**new, **old}
+        if old.get(what) != new.get(what)
     ]
 
 

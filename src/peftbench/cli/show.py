@@ -20,17 +20,25 @@ def _print_scores(scored: Any, console: Console) -> None:
             "" if score.standard_error is None else f" (s.e. {score.standard_error:.4f})"
         )
         console.print(
-            f"  {score.name}: {score.value:.4f}{error}"
+            f"  {_place(score)}: {score.value:.4f}{error}"
             + ("" if score.examples is None else f" on {score.examples} examples"),
             markup=False,
         )
     for missing in getattr(scored, "unavailable", ()):
-        console.print(f"  {missing.name}: unavailable: {missing.reason}", markup=False)
+        console.print(f"  {_place(missing)}: unavailable: {missing.reason}", markup=False)
     for baseline in scored.baselines:
         console.print(
             f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",
             markup=False,
         )
+
+
+def _place(score: Any) -> str:
+    """The metric, and the test set where it is not the task's own test split."""
+    from peftbench.evaluation.scores import TEST
+
+    where = "" if score.test_set == TEST else f" on {score.test_set}"
+    return f"{score.metric}{where}"
 
 
 #: Of an import, where 0 stands for what it does not tell.
@@ -110,6 +118,8 @@ def _print_record(record: Any, again: Any, perturbed: Any, console: Console) -> 
             "trainable_parameters",
             "stored_bytes",
             "micro_batch_size",
+            "task",
+            "method",
             "counts",
             "facts",
             "seconds",
@@ -132,7 +142,7 @@ def _compared(evaluation: Any) -> str:
         return f"not scored: {evaluation.error}"
     [score, *_] = found.scores
     return (
-        f"{score.name} {score.value:.4f} on {score.examples} examples, clean "
+        f"{score.metric} {score.value:.4f} on {score.examples} examples, clean "
         f"{found.clean.value:.4f} (constants {found.constant.value:.4f} and "
         f"{found.clean_constant.value:.4f})"
     )

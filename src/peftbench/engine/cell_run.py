@@ -16,24 +16,22 @@ from peftbench.encoding.logits import all_logits
 from peftbench.engine.clock import PhaseClock, TimedKeeper
 from peftbench.engine.plan import rebuild_method
 from peftbench.engine.reading import encoder_of, longest_input
-from peftbench.engine.scored import Scored, predict, renamed, sample
+from peftbench.engine.scored import Scored, predict, sample
 from peftbench.errors import CheckFailed, DataError
 from peftbench.evaluation import metrics
-from peftbench.evaluation.metrics._baselines import (
-    best_constant,
-    constant_answer,
-    constant_score,
-)
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.programs import Execution
-from peftbench.evaluation.scores import Baseline
+from peftbench.evaluation.score import baselines, task_facts
+from peftbench.evaluation.scores import TEST, Baseline
 from peftbench.manifest import Manifest
 from peftbench.methods import Method
+from peftbench.methods._build import about
 from peftbench.methods._finished import ABOUT
 from peftbench.models._load import BaseModel
 from peftbench.spec import Cell
 from peftbench.store import (
     Checkpoints,
+    Counts,
     Evaluated,
     Record,
     TrialResult,
@@ -81,7 +79,6 @@ class CellRun:
         self.encoder = encoder_of(self.cell, self.base)
         self.max_length = longest_input(self.cell, self.method, self.base)
         task = self.data.task
-        self.headline = metrics.get(task.headline)
         self.validation_metric = metrics.get(task.validation_metric or task.headline)
         if any(metrics.get(name).runs_programs for name in task.metrics):
             self.execution = Execution.here(unsafe=self.unsafe_run_code)
@@ -194,14 +191,18 @@ class CellRun:
             return self.validation_metric.score(scored.answers)
 
     def _predict(
-        self, adapted: nn.Module, examples: Sequence[Example], execution: Execution | None
+        self,
+        adapted: nn.Module,
+        examples: Sequence[Example],
+        execution: Execution | None,
+        test_set: str = TEST,
     ) -> Scored:
         predictor = Predictor(adapted, self.encoder, self.max_length)
         task = self.data.task
         outputs = predict(predictor, task, examples)
         if self.cell.sampling and execution is not None:
             outputs = sample(predictor, task, examples, outputs, self.cell)
-        return Scored(task, examples, outputs, execution=execution)
+        return Scored(task, examples, outputs, execution=execution, test_set=test_set)
 
     def _score(
         self, run: Run | None, fit: Bounded, count: int, trained: torch.Tensor
@@ -218,7 +219,7 @@ class CellRun:
             with self.clock.phase("evaluate"):
                 scored = self._predict(loaded, test, self.execution)
                 further = {
-                    name: self._predict(loaded, rows, self.execution)
+                    name: self._predict(loaded, rows, self.execution, name)
                     for name, rows in self.data.further_tests.items()
                 }
                 cut = self._prompts_cut(loaded, test)
@@ -228,7 +229,7 @@ class CellRun:
         finally:
             self.base.model = self.method.detach(loaded)
         with self.clock.phase("run programs"):
-            unavailable = scored.unavailable  # the programs are run to tell
+            unavailable = scored.grade.unavailable  # the programs are run to tell
         with self.clock.phase("save"):
             self._write("", scored)
             for name, one in further.items():
@@ -244,16 +245,12 @@ class CellRun:
             update={
                 "scores": (
                     *scored.scores(),
-                    *(
-                        score
-                        for name, one in further.items()
-                        for score in renamed(one.scores(), f"{name}_{{}}".format)
-                    ),
+                    *(score for one in further.values() for score in one.scores()),
                 ),
                 "unavailable": unavailable,
                 "baselines": self._baselines(self.data.examples["train"], scored.answers),
                 "stored_bytes": stored,
-                "counts": {**record.counts, **self._test_counts(cut)},
+                "counts": self._test_counts(record.counts, cut),
             }
         )
 
@@ -261,6 +258,8 @@ class CellRun:
         """What is known once training is over: all that there is to a trial."""
         return Record(
             cell=self.cell,
+            task=task_facts(self.data.task),
+            method=about(self.cell.method),
             status="finished",
             manifest=self.manifest(),
             validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
@@ -272,22 +271,25 @@ class CellRun:
             trainable_parameters=count,
             micro_batch_size=run.progress.micro_batch_size if run else None,
             facts=self.learned,
-            counts={
-                "train examples": len(fit.rows),
-                "train examples left out as too long": fit.left_out,
-                "train prompts cut at their start": fit.cut,
-                "validation examples": len(self.data.examples["validation"]) if run else 0,
-                **self.data.left_out,
-            },
+            counts=Counts(
+                train_examples=len(fit.rows),
+                train_left_out_as_too_long=fit.left_out,
+                train_prompts_cut=fit.cut,
+                validation_examples=len(self.data.examples["validation"]) if run else 0,
+                rows_left_out=self.data.left_out,
+            ),
             seconds=self.clock.read(),
         )
 
-    def _test_counts(self, cut: int) -> dict[str, int]:
-        return {
-            "test examples": len(self.data.examples["test"]),
-            "test prompts cut at their start": cut,
-            **self.data.leaks,
-        }
+    def _test_counts(self, counts: Counts | None, cut: int) -> Counts:
+        assert counts is not None
+        return counts.model_copy(
+            update={
+                "test_examples": len(self.data.examples["test"]),
+                "test_prompts_cut": cut,
+                "leaks": self.data.leaks,
+            }
+        )
 
     @torch.no_grad()
     def _probe(self, adapted: nn.Module) -> torch.Tensor:
@@ -327,32 +329,9 @@ class CellRun:
     def _baselines(
         self, train: Sequence[Example], answers: metrics.Answers
     ) -> tuple[Baseline, ...]:
-        if self.headline.runs_programs:
-            return ()  # one program for every problem solves none, and is slow to say so
-        task = self.data.task
         targets = [example.target for example in train]
-        is_number = self.headline.chance_is_zero and not task.labels
-        name = "majority class" if task.labels else "constant"
-        constants = {name: constant_answer(targets, is_number=is_number)}
-        if task.labels:
-            # F1 of the rarer label, for one, is zero where the majority class is always given.
-            seen = metrics.Answers(
-                predicted=targets,
-                targets=targets,
-                labels=task.labels,
-                groups=[example.group for example in train],
-            )
-            best, value = best_constant(self.headline, seen)
-            if value != constant_score(self.headline, constants[name], seen):
-                constants["best label"] = best
-        return tuple(
-            Baseline(
-                name=name,
-                answer=answer,
-                value=constant_score(self.headline, answer, answers),
-            )
-            for name, answer in constants.items()
-        )
+        groups = [example.group for example in train]
+        return baselines(self.data.task, answers, targets, groups)
 
     def _keep_or_drop_adapter(self) -> None:
         import shutil

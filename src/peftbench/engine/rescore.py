@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import peftbench
 from peftbench import tasks
-from peftbench.engine.grade import grade, score_of, unmet
 from peftbench.errors import PeftbenchError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
-from peftbench.evaluation.metrics._baselines import constant_score
 from peftbench.evaluation.programs import Execution, run_programs
+from peftbench.evaluation.score import baselines_again, grade, likelihood_scores, unmet
 from peftbench.evaluation.scores import Score
 from peftbench.manifest import now
 from peftbench.store import Record, Rescored, Store
@@ -29,7 +28,6 @@ from peftbench.tasks import Task, peft_bench
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LIKELIHOOD = "likelihood_accuracy"
 #: Modules of `tasks` that read answers for several tasks.
 _READERS = ("_answers.py", "_choices.py", "_programs.py", "_task.py")
 
@@ -106,24 +104,16 @@ def _rescored(
     execution = Execution.here(unsafe=unsafe) if takes_programs else None
     answers = answers_again(task, table, read, execution)
     graded = grade(task, answers)
-    scores = [*graded.scores, *likelihood_again(answers, table)]
+    scores = [*graded.scores, *likelihood_scores(answers, likely(table))]
     for test in task.further_tests:
         further = store.predictions(record.cell.id, test)
         if further is not None:
             found = answers_again(task, further, read)
-            more = [*grade(task, found).scores, *likelihood_again(found, further)]
-            scores += [s.model_copy(update={"name": f"{test}_{s.name}"}) for s in more]
-    known = {score.name for score in scores}
+            scores += grade(task, found, test_set=test).scores
+            scores += likelihood_scores(found, likely(further), test)
+    known = {(score.test_set, score.metric) for score in scores}
     # What predictions do not give, such as programs that have to be run, stays.
-    scores += [score for score in shown.scores if score.name not in known]
-    baselines = [
-        one.model_copy(
-            update={
-                "value": constant_score(metrics.get(task.headline), one.answer, answers)
-            }
-        )
-        for one in record.baselines
-    ]
+    scores += [s for s in shown.scores if (s.test_set, s.metric) not in known]
     rescored = Rescored(
         cell_id=record.cell.id,
         scorer=scorer_digest(name, record),
@@ -131,7 +121,7 @@ def _rescored(
         task_version=task.version,
         rescored_at=now(),
         scores=tuple(scores),
-        baselines=tuple(baselines),
+        baselines=baselines_again(task, answers, record.baselines),
         ran_programs_unsafely=_ran_unsafely(answers, table, execution),
     )
     return rescored, list(graded.rows)
@@ -207,12 +197,10 @@ def _ran_unsafely(answers: Answers, table: pa.Table, execution: Execution | None
     return runner is not None and not runner.is_safe and stored != [*answers.verdicts]
 
 
-def likelihood_again(answers: Answers, table: pa.Table) -> list[Score]:
-    likely: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
-    if not answers.labels or not any(likely):
-        return []
-    score = score_of("accuracy", replace(answers, predicted=likely))
-    return [score.model_copy(update={"name": _LIKELIHOOD})]
+def likely(table: pa.Table) -> Sequence[str | None]:
+    """The likeliest label of every row."""
+    found: Sequence[str | None] = table.column("likelihood_answer").to_pylist()
+    return found
 
 
 def _rows_in_force(

@@ -12,12 +12,12 @@ from typing import Any
 
 import peftbench
 from peftbench import tasks
-from peftbench.engine.grade import grade
-from peftbench.engine.rescore import answers_again, likelihood_again, scorer_digest
-from peftbench.engine.robustness import compared, merged
+from peftbench.engine.rescore import answers_again, likely, scorer_digest
 from peftbench.errors import PeftbenchError
+from peftbench.evaluation.score import compared, grade, likelihood_scores, merged
+from peftbench.evaluation.scores import PerturbedScores
 from peftbench.manifest import now
-from peftbench.store import Comparison, Evaluation, Record, RescoredEvaluation, Store
+from peftbench.store import Evaluation, Record, RescoredEvaluation, Store
 from peftbench.tasks import perturbations
 
 
@@ -27,9 +27,9 @@ class PerturbedRescoring:
 
     evaluation: Evaluation
     """As it was in force."""
-    old: Comparison
+    old: PerturbedScores
     """In force until now."""
-    new: Comparison
+    new: PerturbedScores
     """`old` where nothing changed or nothing could be done."""
     reason: str = ""
     """Why it could not be scored again."""
@@ -71,7 +71,9 @@ def rescore_perturbed(
             yield PerturbedRescoring(evaluation, old, new)
 
 
-def _compared_again(store: Store, record: Record, evaluation: Evaluation) -> Comparison:
+def _compared_again(
+    store: Store, record: Record, evaluation: Evaluation
+) -> PerturbedScores:
     task, test_set = tasks.get(record.cell.task.name), evaluation.test_set
     perturbation = perturbations.get(test_set.name)
     if perturbation.version != test_set.version:
@@ -91,5 +93,9 @@ def _compared_again(store: Store, record: Record, evaluation: Evaluation) -> Com
     narrowed = replace(task, labels=reading.labels(task.labels))
     perturbed = answers_again(narrowed, tables[0], read_merged)
     clean = merged(answers_again(task, tables[1], task.read), reading, task)
-    scores = [*grade(narrowed, perturbed).scores, *likelihood_again(perturbed, tables[0])]
+    name = test_set.name
+    scores = [
+        *grade(narrowed, perturbed, test_set=name).scores,
+        *likelihood_scores(perturbed, likely(tables[0]), name),
+    ]
     return compared(task, scores, perturbed, clean)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from peftbench.encoding.encode import Encoder
-from peftbench.engine.grade import score_of
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
-from peftbench.evaluation.metrics._jackknife import pseudo_values
 from peftbench.evaluation.predict import Output, Predictor
 from peftbench.evaluation.programs import Execution, Verdicts, run_programs
-from peftbench.evaluation.scores import Score, Unavailable
+from peftbench.evaluation.score import Grade, grade, likelihood_scores
+from peftbench.evaluation.scores import TEST, Score
 from peftbench.spec import Cell
 from peftbench.spec.frozen import canonical_json
 from peftbench.store import Prediction
@@ -28,7 +27,7 @@ class Scored:
     """Outputs on some examples, row by row.
 
     `merge` maps labels of the task to others of it, for a set that tells fewer apart; the
-    targets of `examples` are merged already.
+    targets of `examples` are merged already. `test_set` is what scores call the examples.
     """
 
     task: Task
@@ -36,6 +35,7 @@ class Scored:
     outputs: Sequence[Output]
     merge: Mapping[str, str] = field(default_factory=dict)
     execution: Execution | None = None  # None: no metric here needs programs run
+    test_set: str = TEST
 
     @cached_property
     def verdicts(self) -> Verdicts | None:
@@ -68,46 +68,23 @@ class Scored:
         )
 
     @cached_property
-    def row_scores(self) -> list[float | None]:
-        """What every row adds to the headline (jackknife); None where that cannot be told."""
-        if self.unavailable and self.unavailable[0].is_headline:
-            return [None] * len(self.outputs)
-        return pseudo_values(metrics.get(self.task.headline), self.answers)
-
-    @cached_property
-    def unavailable(self) -> tuple[Unavailable, ...]:
-        """Metrics that were asked for and cannot be told here, the headline first."""
-        if self.verdicts is not None:
-            return ()
-        reason = self.execution.reason if self.execution else "no program was run"
-        return tuple(
-            Unavailable(name=name, reason=reason, is_headline=name == self.task.headline)
-            for name in self._metrics
-            if metrics.get(name).runs_programs
+    def grade(self) -> Grade:
+        """The metrics that can be told here, and what every row adds to the headline."""
+        return grade(
+            self.task,
+            self.answers,
+            test_set=self.test_set,
+            samples=min(len(output.samples) for output in self.outputs),
+            reason=self.execution.reason if self.execution else "No program was run.",
         )
-
-    @property
-    def _metrics(self) -> list[str]:
-        """The task's metrics, but for those that take more samples than there are."""
-        samples = min(len(output.samples) for output in self.outputs)
-        return [name for name in self.task.metrics if metrics.get(name).samples <= samples]
 
     def scores(self) -> tuple[Score, ...]:
         """All of the task's metrics, the headline first, and how well answers were read."""
-        missing = {one.name for one in self.unavailable}
-        names = dict.fromkeys([*self._metrics, "format_error_rate"])
-        scores = [
-            score_of(
-                name, self.answers, self.row_scores if name == self.task.headline else None
-            )
-            for name in names
-            if name not in missing
-        ]
-        if self.task.labels:
-            likely = [self._merged(output.likelihood_answer) for output in self.outputs]
-            score = score_of("accuracy", replace(self.answers, predicted=likely))
-            scores.append(score.model_copy(update={"name": "likelihood_accuracy"}))
-        return tuple(scores)
+        likely = [self._merged(output.likelihood_answer) for output in self.outputs]
+        return (
+            *self.grade.scores,
+            *likelihood_scores(self.answers, likely, self.test_set),
+        )
 
     def predictions(self, encoder: Encoder) -> list[Prediction]:
         """The rows as they are stored."""
@@ -119,7 +96,7 @@ class Scored:
                 output=output.text,
                 answer=self.answers.predicted[i],
                 target=example.target,
-                score=self.row_scores[i],
+                score=self.grade.rows[i],
                 likelihood_answer=self._merged(output.likelihood_answer),
                 label_log_likelihoods=output.label_log_likelihoods,
                 group=example.group,
@@ -161,8 +138,3 @@ def sample(
         replace(output, samples=samples)
         for output, samples in zip(outputs, drawn, strict=True)
     ]
-
-
-def renamed(scores: Sequence[Score], name: Callable[[str], str]) -> list[Score]:
-    """The same scores under other names."""
-    return [score.model_copy(update={"name": name(score.name)}) for score in scores]

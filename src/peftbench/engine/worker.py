@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from peftbench.engine.robustness import PerturbedSets
     from peftbench.evaluation.metrics import Answers
     from peftbench.models._load import BaseModel
+    from peftbench.spec.facts import TaskFacts
     from peftbench.tasks._data import TaskData
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,7 @@ class Bench:
     def _failure(self, cell: Cell, run: CellRun | None, status: Any, error: str) -> Record:
         from peftbench import manifest as facts
         from peftbench.manifest import Manifest
+        from peftbench.methods._build import about
 
         manifest = (
             run.manifest()
@@ -207,7 +209,14 @@ class Bench:
                 chat_template=False,
             )
         )
-        return Record(cell=cell, status=status, manifest=manifest, error=error)
+        return Record(
+            cell=cell,
+            task=_task_facts(cell),
+            method=about(cell.method),
+            status=status,
+            manifest=manifest,
+            error=error,
+        )
 
     @contextmanager
     def _heartbeat(self, lease: Lease) -> Iterator[None]:
@@ -235,6 +244,17 @@ class Bench:
             log.info("%s %s%s", cell.short_id, what, f": {reason}" if reason else "")
         if self.messages is not None:
             self.messages.put((what, cell.id, detail))
+
+
+def _task_facts(cell: Cell) -> TaskFacts | None:
+    """What a record tells of its task; None where its own file is what failed."""
+    from peftbench import tasks
+    from peftbench.evaluation.score import task_facts
+
+    try:
+        return task_facts(tasks.get(cell.task.name, cell.protocol))
+    except Exception:  # anything may go wrong in a file of others
+        return None
 
 
 def _is_about_the_cell(error: PeftbenchError) -> bool:

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from typing import Literal
 
+from peftbench.spec.facts import Better
 from peftbench.spec.frozen import Frozen
+
+#: Name of the split that a task is scored on; further tests and perturbed sets have their own.
+TEST = "test"
 
 
 class Score(Frozen):
-    """One metric over one set of examples."""
+    """One metric over one test set. It says all that is needed to rank it."""
 
-    name: str
+    test_set: str = TEST
+    """"test" for the test split; a further test, such as "mismatched"; a perturbed set."""
+    metric: str
     value: float
     standard_error: float | None
     """Over test examples, by the jackknife; None where it is not defined."""
     examples: int | None
     """None where an import does not say."""
+    unit: str
+    better: Better
+    lowest: float | None = None
+    """No value lies below; None: there is no bound, or it is not known."""
+    highest: float | None = None
 
 
 class Unavailable(Frozen):
     """A metric that was asked for and could not be computed. It is not 0, and no other
     metric takes its place."""
 
-    name: str
+    test_set: str = TEST
+    metric: str
     reason: str
     """What is missing, and what to do next."""
     is_headline: bool = False
@@ -34,3 +46,27 @@ class Baseline(Frozen):
     name: Literal["majority class", "best label", "constant"]
     answer: str
     value: float
+
+
+class Constant(Frozen):
+    """The one answer that scores best when given to every row of a test set."""
+
+    answer: str
+    value: float
+
+
+class PerturbedScores(Frozen):
+    """Scores on perturbed rows beside the one on the run's own test split.
+
+    Both are read in the labels that the set tells apart: answers and targets of the test
+    split are merged as those of the set are.
+    """
+
+    scores: tuple[Score, ...]
+    """On the perturbed rows; the task's headline metric first."""
+    constant: Constant
+    """On the perturbed rows."""
+    clean: Score
+    """The headline metric on the test split."""
+    clean_constant: Constant
+    """On the test split."""

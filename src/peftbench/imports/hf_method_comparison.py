@@ -8,24 +8,32 @@ are tokenised and ends after the test, less the validations.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from peftbench.errors import DataError
+from peftbench.evaluation.score import told
 from peftbench.evaluation.scores import Score
 from peftbench.imports import _files as files
 from peftbench.imports._hf_result import Look, Result, read_result
 from peftbench.imports._imported import Imported, manifest, now
+from peftbench.methods._build import about
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
+from peftbench.spec.facts import TaskFacts
 from peftbench.store import PlannedCell, Provenance, Record, Reported
 from peftbench.store.record import Status
 from peftbench.training.validation import Validation
 
 TOOL = "hf-method-comparison"
 TASK = "MetaMathQA"
-_ABOUT = "MetaMathQA: trained on its worked solutions, tested on GSM8K"
 _EXPECTED = (
     "result files of huggingface/peft's method_comparison, such as its "
     "method_comparison/MetaMathQA/results"
+)
+_TASK = TaskFacts(
+    description="MetaMathQA: trained on its worked solutions, tested on GSM8K",
+    metric="accuracy",
+    unit="fraction correct",
 )
 #: What the suite writes as the size of a checkpoint that it failed to save.
 _SIZE_NOT_KNOWN = 99_999_999
@@ -79,6 +87,8 @@ def _imported(folder: Path, path: Path, result: Result, *, time: str) -> Importe
     record = Record(
         kind="imported",
         cell=cell,
+        task=_TASK,
+        method=about(cell.method),
         status="finished" if done else _failure(error),
         error=None if done else error,
         manifest=manifest(
@@ -138,13 +148,18 @@ def _failure(error: str) -> Status:
     return "oom" if "out of memory" in error.lower() else "failed"
 
 
-def _scores(test: Look) -> list[Score]:
-    told = (("accuracy", test.test_accuracy), ("forgetting", test.forgetting))
-    return [
-        Score(name=name, value=value, standard_error=None, examples=None)
-        for name, value in told
-        if value is not None
-    ]
+def _scores(test: Look) -> Iterator[Score]:
+    if test.test_accuracy is not None:
+        yield told("accuracy", test.test_accuracy)
+    if test.forgetting is not None:
+        yield Score(
+            metric="forgetting",
+            value=test.forgetting,
+            standard_error=None,
+            examples=None,
+            unit="nats per token",
+            better="lower",
+        )
 
 
 def _validations(looks: tuple[Look, ...]) -> list[Validation]:
@@ -171,7 +186,6 @@ def _provenance(folder: Path, path: Path, digest: str, result: Result) -> Proven
         path=str(folder),
         files={path.relative_to(folder).as_posix(): digest},
         imported_at=now(),
-        about=_ABOUT,
         facts={
             "device": meta.device,
             "platform": meta.platform,

@@ -13,15 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from peftbench import tasks
-from peftbench.engine.grade import Grade, grade
 from peftbench.errors import DataError
 from peftbench.evaluation.metrics import Answers
+from peftbench.evaluation.score import Grade, grade, task_facts
 from peftbench.imports._imported import Imported, manifest, now
 from peftbench.imports._peft_factory_folder import PREDICTIONS, Output, find_outputs
+from peftbench.methods._build import about
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Protocol
 from peftbench.spec.frozen import digest
 from peftbench.store import PlannedCell, Prediction, Provenance, Record, Reported
-from peftbench.tasks import peft_bench
+from peftbench.tasks import Task, peft_bench
 
 TOOL = "peft-factory"
 PROTOCOLS: tuple[Protocol, ...] = ("peft-bench", "strict")
@@ -32,7 +33,7 @@ _METHODS = {"lntuning": "ln-tuning", "mtp": "multitask-prompt-tuning"}
 
 
 @dataclass(frozen=True)
-class Scored:
+class ByProtocol:
     """One folder by one protocol: an imported run, or why it could not be scored."""
 
     output: Output
@@ -41,7 +42,7 @@ class Scored:
     reason: str = ""
 
 
-def read(path: Path) -> list[Scored]:
+def read(path: Path) -> list[ByProtocol]:
     """All folders of predictions at or below a path, each by both protocols.
 
     Raises `DataError` for broken files, and for a dataset that PEFT-Bench does not have.
@@ -65,7 +66,7 @@ def _labels(outputs: Sequence[Output]) -> list[str]:
     ]
 
 
-def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> Scored:
+def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> ByProtocol:
     name = output.dataset
     if name not in peft_bench.names():
         raise DataError(
@@ -80,17 +81,17 @@ def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> Score
         labels=task.labels,
         references=[row.references for row in rows],
     )
-    try:
-        graded = grade(task, answers)
-    except ValueError as error:
-        return Scored(output, protocol, None, f"{error} The files do not hold them.")
+    graded = grade(task, answers)
+    if graded.no_headline:
+        reason = f"{graded.no_headline} The files do not hold them."
+        return ByProtocol(output, protocol, None, reason)
     cell = _cell(output, protocol)
-    return Scored(
+    return ByProtocol(
         output,
         protocol,
         Imported(
             planned=PlannedCell(cell, output.model or _NOT_TOLD, label),
-            record=_record(root, output, cell, graded),
+            record=_record(root, output, cell, task, graded),
             predictions=[
                 replace(row, score=score)
                 for row, score in zip(rows, graded.rows, strict=True)
@@ -180,7 +181,7 @@ def _cell(output: Output, protocol: Protocol) -> Cell:
     )
 
 
-def _record(root: Path, output: Output, cell: Cell, graded: Grade) -> Record:
+def _record(root: Path, output: Output, cell: Cell, task: Task, graded: Grade) -> Record:
     steps = output.trainer_state.get("global_step")
     facts = {}
     if output.is_on_training_rows:
@@ -188,6 +189,8 @@ def _record(root: Path, output: Output, cell: Cell, graded: Grade) -> Record:
     return Record(
         kind="imported",
         cell=cell,
+        task=task_facts(task),
+        method=about(cell.method),
         status="finished",
         manifest=manifest(),
         scores=graded.scores,

@@ -15,6 +15,7 @@ from peftbench.methods._finished import FinishedAdapter
 from peftbench.methods._from_config import FromConfig
 from peftbench.methods._method import Method
 from peftbench.spec import CellMethod, MethodChoice
+from peftbench.spec.facts import MethodFacts
 
 # With an underscore: no name of the catalogue has one.
 _FROM_CONFIG, _FINISHED = "peft_config", "finished_adapter"
@@ -65,17 +66,17 @@ def rebuild(method: CellMethod) -> Method:
     return methods.get(method.name).rebuilt(method.parameters, method.location)
 
 
-def about(method: CellMethod) -> tuple[str, str]:
-    """Family and paper of a cell's method; blank for a plug-in that is not installed here."""
+def about(method: CellMethod) -> MethodFacts:
+    """What a record tells of a method; blank for one that is not installed here."""
     if method.name == _FROM_CONFIG:
-        return f"peft's {method.parameters['peft_type']}", ""
+        return MethodFacts(family=f"peft's {method.parameters['peft_type']}")
     if method.name == _FINISHED:
-        return "trained before", ""
+        return MethodFacts(family="trained before")
     try:
         found = methods.get(method.name)
     except PeftbenchError:
-        return "", ""
-    return str(found.family), found.paper
+        return MethodFacts()
+    return MethodFacts(family=str(found.family), paper=found.paper)
 
 
 def _plain(method: Method) -> Mapping[str, Any]:

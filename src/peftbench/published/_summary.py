@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from peftbench.evaluation.scores import Score
+from peftbench import tasks
+from peftbench.evaluation.score import task_facts, told
 from peftbench.manifest import Manifest
+from peftbench.methods._build import about
 from peftbench.published._file import Published
 from peftbench.scoring.claims import explanation
 from peftbench.scoring.penalties import pscp
@@ -44,20 +46,13 @@ def _records(published: Published) -> Iterator[tuple[str, Record]]:
                 Record(
                     kind="published",
                     cell=_cell(published, label, task),
+                    task=task_facts(tasks.get(task, published.protocol)),
+                    method=about(_cell(published, label, task).method),
                     status="finished",
                     manifest=_NOT_TOLD,
-                    scores=(
-                        Score(
-                            name=row.metric,
-                            value=value / 100,
-                            standard_error=None,
-                            examples=None,
-                        ),
-                    ),
+                    scores=(told(row.metric, value / 100),),
                     trainable_parameters=published.methods[label].trainable_parameters,
-                    provenance=Provenance(
-                        tool=published.title, path=published.source, about=""
-                    ),
+                    provenance=Provenance(tool=published.title, path=published.source),
                     reported=_reported(published, label),
                 ),
             )

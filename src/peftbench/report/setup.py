@@ -9,6 +9,7 @@ from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty, listed
 from peftbench.scoring.summary import MethodInfo, Summary, TaskInfo
 from peftbench.spec import SettledBudget
+from peftbench.spec.facts import Leak
 
 
 def trouble_table(summary: Summary) -> Table:
@@ -92,8 +93,13 @@ def task_table(summary: Summary) -> Table:
 
 def _leaks(task: TaskInfo) -> str:
     """What of a task stands in two splits, in words."""
-    found = listed(f"{number:,} {what}" for what, number in task.leaks.items())
-    return f"{task.name}: {found}."
+    return f"{task.name}: {listed(map(_leak, task.leaks))}."
+
+
+def _leak(leak: Leak) -> str:
+    what = leak.what.removeprefix("normalised ")
+    how = "" if what == leak.what else ", normalised"
+    return f"{leak.count:,} {what} in both {'/'.join(leak.splits)}{how}"
 
 
 def machine_facts(manifest: Manifest) -> tuple[tuple[str, str], ...]:

@@ -80,7 +80,7 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
     leaky = [
         task.name
         for task in summary.tasks
-        if any("prompts" in what and "/test" in what for what in task.leaks)
+        if any(leak.what != "groups" and leak.splits[1] == "test" for leak in task.leaks)
     ]
     if leaky:
         sentences.append(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from peftbench.evaluation.scores import Score
 from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.components import RowScores
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.paired import compare, mcnemar
 from peftbench.scoring.planned import Planned, seed_of
-from peftbench.scoring.summary import Comparison, Entry, Interval
+from peftbench.scoring.summary import Comparison, Entry, Interval, OtherScore
 from peftbench.scoring.ties import LEVEL, holm
 from peftbench.store.record import Record
 
@@ -56,10 +57,6 @@ def entry_of(
     by_seed = {
         seed_of(cell): record.headline.value for cell, record in finished if record.headline
     }
-    others: dict[str, dict[str, float]] = {}
-    for cell, record in finished:
-        for score in record.scores[1:]:
-            others.setdefault(score.name, {})[seed_of(cell)] = score.value
     model, method, task = place
     return Entry(
         model=model,
@@ -69,7 +66,27 @@ def entry_of(
         interval=_interval(by_seed, table) if by_seed else None,
         complete=len(finished) == len(cells)
         and (set(by_seed) == {"-"} or by_seed.keys() >= seeds),
-        other_scores=others,
+        other_scores=_others(
+            {seed_of(cell): record.scores[1:] for cell, record in finished}
+        ),
+    )
+
+
+def _others(by_seed: Mapping[str, Sequence[Score]]) -> tuple[OtherScore, ...]:
+    """Every further metric and test set, in the order in which runs tell them."""
+    found: dict[tuple[str, str], dict[str, Score]] = {}
+    for seed, scores in by_seed.items():
+        for score in scores:
+            found.setdefault((score.test_set, score.metric), {})[seed] = score
+    return tuple(
+        OtherScore(
+            test_set=test_set,
+            metric=metric,
+            unit=next(iter(own.values())).unit,
+            better=next(iter(own.values())).better,
+            by_seed={seed: score.value for seed, score in own.items()},
+        )
+        for (test_set, metric), own in found.items()
     )
 
 

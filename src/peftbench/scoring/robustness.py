@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.planned import Planned, seed_of
 from peftbench.scoring.summary import Interval, Robustness
-from peftbench.spec import TestSet
-from peftbench.store.evaluation import Evaluation
+from peftbench.spec.facts import Better
+from peftbench.spec.steps import TestSet
+from peftbench.store.record import Evaluation
 
-Better = Literal["higher", "lower"]
 #: Evaluations by cell id.
 Evaluations = Mapping[str, Sequence[Evaluation]]
 
@@ -59,12 +58,12 @@ def why_undefined(
 
 
 def robustness(
-    planned: Sequence[Planned], evaluations: Evaluations, better: Mapping[str, Better]
+    planned: Sequence[Planned], evaluations: Evaluations
 ) -> tuple[Robustness, ...]:
     """One row for every model, method, task and perturbed set that was scored.
 
-    `better` gives the direction of each task's headline. Of a set that was scored on
-    different rows at different times, the rows that most cells were scored on count.
+    Of a set that was scored on different rows at different times, the rows that most cells
+    were scored on count.
     """
     chosen = _chosen(planned, evaluations)
     groups: dict[tuple[str, str, str], list[Planned]] = {}
@@ -80,7 +79,7 @@ def robustness(
                 if evaluation.test_set == test_set
             }
             if found:
-                rows.append(_row(place, test_set, found, len(cells), better[place[2]]))
+                rows.append(_row(place, test_set, found, len(cells)))
     return tuple(rows)
 
 
@@ -101,9 +100,10 @@ def _row(
     test_set: TestSet,
     found: Mapping[str, Evaluation],
     asked: int,
-    better: Better,
 ) -> Robustness:
     scored = {seed: one.comparison for seed, one in found.items() if one.comparison}
+    first = next(iter(scored.values()), None)
+    better = first.clean.better if first else "higher"
     kept: dict[str, float] = {}
     undefined: Counter[str] = Counter()
     for seed, one in scored.items():
@@ -117,14 +117,15 @@ def _row(
     perturbed = {seed: one.scores[0].value for seed, one in scored.items()}
     sign = 1 if better == "higher" else -1
     drop = {seed: sign * (clean[seed] - perturbed[seed]) for seed in scored}
-    first = next(iter(scored.values()), None)
     model, method, task = place
     return Robustness(
         model=model,
         method=method,
         task=task,
         test_set=test_set.name,
-        metric=first.clean.name if first else "",
+        metric=first.clean.metric if first else "",
+        unit=first.clean.unit if first else "",
+        better=better,
         examples=first.scores[0].examples if first else None,
         constant=first.constant.value if first else None,
         clean_constant=first.clean_constant.value if first else None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from peftbench.cost.costs import Cost
 from peftbench.scoring.bootstrap import deviations, interval_around
+from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.entries import Tables
 from peftbench.scoring.paired import mean_difference, paired
 from peftbench.scoring.penalties import ppt, pscp, pscp_factors
@@ -16,6 +17,7 @@ from peftbench.scoring.planned import Planned
 from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summary import Entry, Interval, Standing, TaskInfo
 from peftbench.scoring.ties import tied_with
+from peftbench.spec.facts import Better
 from peftbench.store.record import Record, Reported
 
 
@@ -29,7 +31,13 @@ def standings(
     records: Mapping[str, Record],
     tables: Mapping[str, Tables],
 ) -> list[Standing]:
-    """One standing for each method on `model`; `tables` are row scores by task."""
+    """One standing for each method on `model`; `tables` are row scores by task.
+
+    Where the tasks' headlines differ in direction there is no mean score, and PSCP and PPT
+    take a higher score for a better one: see `directions.py`.
+    """
+    refused = no_mean(infos)
+    better = mean_better(infos)
     own = {(e.method, e.task): e for e in entries if e.model == model and e.complete}
     scores = [
         {m: e.interval.mean for m in labels if (e := own.get((m, t.name))) and e.interval}
@@ -45,7 +53,8 @@ def standings(
     for label in labels:
         means = [by_method[label] for by_method in scores if label in by_method]
         trains = any("-" not in e.by_seed for (m, _), e in own.items() if m == label)
-        mean = sum(means) / len(infos) if len(means) == len(infos) else None
+        is_whole = len(means) == len(infos) and not refused
+        mean = sum(means) / len(infos) if is_whole else None
         standing = Standing(
             model=model,
             method=label,
@@ -57,11 +66,11 @@ def standings(
             cost=_cost_of(model, label, planned, costs),
             reported=_reported_of(model, label, planned, records),
         )
-        found.append(_with_pscp(standing))
-    return _with_ties(found, tables)
+        found.append(_with_pscp(standing, is_rated=not no_pscp(infos)))
+    return _with_ties(found, tables, better)
 
 
-def _with_pscp(standing: Standing) -> Standing:
+def _with_pscp(standing: Standing, *, is_rated: bool) -> Standing:
     priced = standing.pscp_inputs
     if priced is None:
         return standing
@@ -72,7 +81,7 @@ def _with_pscp(standing: Standing) -> Standing:
     )
     names = ("parameter_factor", "flops_factor", "memory_factor")
     values: dict[str, Any] = dict(zip(names, pscp_factors(*inputs), strict=True))
-    if standing.mean_score is not None:
+    if is_rated and standing.mean_score is not None:
         values["pscp"] = pscp(standing.mean_score, *inputs)
         values["ppt"] = ppt(standing.mean_score, priced.trainable_parameters)
     return standing.model_copy(update=values)
@@ -99,19 +108,22 @@ def _mean_interval(
     )
 
 
-def _with_ties(found: Sequence[Standing], tables: Mapping[str, Tables]) -> list[Standing]:
+def _with_ties(
+    found: Sequence[Standing], tables: Mapping[str, Tables], better: Better
+) -> list[Standing]:
     """Mark who is not told from the best mean score, and from the best PSCP."""
     by_mean = _tied(
         {s.method: s.mean_score for s in found},
         dict.fromkeys([s.method for s in found], 1.0),
         tables,
+        better,
     )
     shares = {
         s.method: s.pscp / s.mean_score
         for s in found
         if s.pscp is not None and s.mean_score
     }
-    by_pscp = _tied({s.method: s.pscp for s in found}, shares, tables)
+    by_pscp = _tied({s.method: s.pscp for s in found}, shares, tables, "higher")
     return [
         s.model_copy(
             update={
@@ -127,6 +139,7 @@ def _tied(
     scores: Mapping[str, float | None],
     shares: Mapping[str, float],
     tables: Mapping[str, Tables],
+    better: Better,
 ) -> frozenset[str]:
     """Methods not told from the best of `scores`, which are means over tasks, each times
     the method's own share (the product of its PSCP factors)."""
@@ -138,7 +151,7 @@ def _tied(
     ]
     if len(known) < 2:
         return frozenset()
-    best = max(known, key=lambda method: known[method])
+    best = (max if better == "higher" else min)(known, key=lambda method: known[method])
     if best not in complete or not tables:
         return frozenset({best})
 

@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import peftbench
-from peftbench import tasks
 from peftbench.cost.costs import Cost
-from peftbench.errors import InvalidSpec, PeftbenchError
-from peftbench.evaluation import metrics
+from peftbench.errors import InvalidSpec
+from peftbench.evaluation.scores import TEST
 from peftbench.manifest import Manifest
-from peftbench.methods._build import about
 from peftbench.scoring.comparisons import aggregates, rank_tests
+from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
 from peftbench.scoring.planned import Planned, seed_of
 from peftbench.scoring.robustness import Evaluations, robustness
@@ -31,6 +30,7 @@ from peftbench.scoring.summary import (
 )
 from peftbench.scoring.tuning import best_trial, expected_best
 from peftbench.spec import Protocol
+from peftbench.spec.facts import MethodFacts
 from peftbench.store.record import Kind, Provenance, Record, Status
 
 
@@ -59,7 +59,6 @@ def summarise(
     task_infos = tuple(
         _task_info(
             task,
-            protocol,
             [records.get(one.cell.id) for one in planned if one.cell.task.name == task],
         )
         for task in dict.fromkeys(one.cell.task.name for one in planned)
@@ -97,6 +96,9 @@ def summarise(
         seeds=tuple(dict.fromkeys(o.cell.seed for o in planned if o.cell.seed is not None)),
         entries=tuple(entries),
         standings=tuple(placed),
+        mean_better=mean_better(task_infos),
+        no_mean=no_mean(task_infos),
+        no_pscp=no_pscp(task_infos),
         comparisons=tuple(compared),
         rank_tests=rank_tests(models, labels, task_infos, entries),
         aggregates=aggregates(models, labels, task_infos, entries),
@@ -117,9 +119,7 @@ def summarise(
             for one in planned
             if _has_no_score(records.get(one.cell.id))
         ),
-        robustness=robustness(
-            planned, evaluations, {info.name: info.better for info in task_infos}
-        ),
+        robustness=robustness(planned, evaluations),
         cells=len(planned),
         finished_cells=sum(
             one.cell.id in records and records[one.cell.id].status == "finished"
@@ -159,36 +159,51 @@ def summarise(
 
 
 ROW_FIELDS = (
-    "benchmark", "protocol", "model", "method", "task", "seed", "metric", "is_headline",
-    "score",
+    "benchmark", "protocol", "model", "method", "task", "seed", "test_set", "metric", "unit",
+    "better", "is_headline", "statistic", "score",
 )  # fmt: skip
 
 
 def to_rows(summary: Summary) -> list[dict[str, Any]]:
-    """One row for every model, method, task, seed and metric that has a score; then one
-    for each of a perturbed set's."""
-    metric = {info.name: info.metric for info in summary.tasks}
+    """One row for every model, method, task, seed, test set and metric that has a score;
+    then those of perturbed sets, which have several statistics: the "score", the "clean"
+    one that stands beside it, the "drop" between them, and the "retention"."""
+    infos = {info.name: info for info in summary.tasks}
     rows = []
     for entry in summary.entries:
-        by_metric = {metric[entry.task]: entry.by_seed, **entry.other_scores}
-        for name, by_seed in by_metric.items():
-            place = (summary.name, summary.protocol, entry.model, entry.method, entry.task)
-            for seed, score in by_seed.items():
-                values = (*place, seed, name, name == metric[entry.task], score)
-                rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
+        info = infos[entry.task]
+        place = (summary.name, summary.protocol, entry.model, entry.method, entry.task)
+        headline = (TEST, info.metric, info.unit, info.better, True, "score")
+        rows += _by_seed(place, headline, entry.by_seed)
+        for other in entry.other_scores:
+            what = (other.test_set, other.metric, other.unit, other.better, False, "score")
+            rows += _by_seed(place, what, other.by_seed)
     return rows + _robustness_rows(summary)
 
 
+def _by_seed(
+    place: tuple[str, ...], what: tuple[str | bool, ...], by_seed: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """One row for each seed."""
+    return [
+        dict(zip(ROW_FIELDS, (*place, seed, *what, score), strict=True))
+        for seed, score in by_seed.items()
+    ]
+
+
 def _robustness_rows(summary: Summary) -> list[dict[str, Any]]:
-    """The same for perturbed sets: "hans:accuracy", "hans:clean", and so on."""
     rows = []
     for one in summary.robustness:
         place = (summary.name, summary.protocol, one.model, one.method, one.task)
-        for name, by_seed in one.by_seed.items():
-            metric = f"{one.test_set}:{one.metric if name == 'perturbed' else name}"
-            for seed, value in by_seed.items():
-                values = (*place, seed, metric, False, value)
-                rows.append(dict(zip(ROW_FIELDS, values, strict=True)))
+        for statistic, by_seed in one.by_seed.items():
+            unit, better = one.unit, one.better
+            if statistic == "drop":
+                better = "lower"
+            elif statistic == "retention":
+                unit, better = "share of the clean score above its constant", "higher"
+            name = "score" if statistic == "perturbed" else statistic
+            what = (one.test_set, one.metric, unit, better, False, name)
+            rows += _by_seed(place, what, by_seed)
     return rows
 
 
@@ -259,30 +274,39 @@ def _searches(
     return tuple(found.values())
 
 
-def _task_info(name: str, protocol: Protocol, records: Sequence[Record | None]) -> TaskInfo:
-    done = next((record for record in records if record and record.headline), None)
+def _task_info(name: str, records: Sequence[Record | None]) -> TaskInfo:
+    """What the records of a task say of it."""
+    told = [record for record in records if record]
+    done = next((record for record in told if record.headline), None)
     headline = done.headline if done else None
-    metric = headline.name if headline else ""
-    try:
-        task = tasks.get(name, protocol)
-        metric = metric or task.headline
-        description, is_generated = task.description, task.is_generated
-    except PeftbenchError:  # a plug-in task that is not installed here
-        sources = (r.provenance for r in records if r and r.provenance)
-        description = next((source.about for source in sources), "")
-        is_generated = False
-    known = metrics.get(metric) if metric in metrics.names() else None
+    _check_one_metric(name, told)
+    facts = next((record.task for record in told if record.task), None)
+    counts = done.counts if done else None
     return TaskInfo(
         name=name,
-        description=description,
-        is_generated=is_generated,
-        metric=metric,
-        unit=known.unit if known else "",
-        better=known.better if known else "higher",
+        description=facts.description if facts else "",
+        is_generated=facts.is_generated if facts else False,
+        metric=headline.metric if headline else facts.metric if facts else "",
+        unit=headline.unit if headline else facts.unit if facts else "",
+        better=headline.better if headline else facts.better if facts else "higher",
         test_examples=headline.examples if headline else None,
         baselines=done.baselines if done else (),
-        leaks=_leaks(done.counts) if done else {},
+        leaks=tuple(leak for leak in counts.leaks if leak.count) if counts else (),
     )
+
+
+def _check_one_metric(task: str, records: Sequence[Record]) -> None:
+    found = dict.fromkeys(
+        (record.headline.metric, record.headline.better)
+        for record in records
+        if record.headline
+    )
+    if len(found) > 1:
+        metrics = " and ".join(f"{metric} ({better} is better)" for metric, better in found)
+        raise InvalidSpec(
+            f"Results on {task} have several headline metrics, {metrics}, and do not share "
+            "a column. Run `peftbench rescore`, or give each a benchmark of its own."
+        )
 
 
 def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> MethodInfo:
@@ -291,7 +315,10 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
     cell = one.cell
     record = records.get(cell.id)
     told = record.provenance.learning_rate if record and record.provenance else None
-    family, paper = about(cell.method)
+    facts = next(
+        (r.method for o in planned if (r := records.get(o.cell.id)) and r.method),
+        MethodFacts(),
+    )
     budgets = {other.model: other.budget for other in planned if other.budget}
     varied = _varied(planned, {budget.knob for budget in budgets.values()})
     rate = cell.training.learning_rate if cell.training else told
@@ -299,8 +326,8 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
         label=one.label,
         name=cell.method.name,
         parameters=cell.method.parameters,
-        family=family,
-        paper=paper,
+        family=facts.family,
+        paper=facts.paper,
         trains=cell.training is not None or cell.seed is not None,
         learning_rate=None if "learning_rate" in varied else rate,
         varied=varied,
@@ -335,15 +362,11 @@ def _has_no_score(record: Record | None) -> bool:
     )
 
 
-def _leaks(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: n for name, n in counts.items() if " in both " in name and n}
-
-
 def _trouble(one: Planned, record: Record | None) -> Trouble:
     missing = [lost for lost in record.unavailable if lost.is_headline] if record else []
     if missing:
         status: Status | Literal["missing", "unavailable"] = "unavailable"
-        reason = f"{missing[0].name}: {missing[0].reason}"
+        reason = f"{missing[0].metric}: {missing[0].reason}"
     else:
         status = record.status if record else "missing"
         reason = (record.error or "") if record else "not run yet"

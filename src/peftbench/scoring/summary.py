@@ -9,6 +9,7 @@ from peftbench.cost.costs import Cost
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
 from peftbench.spec import SettledBudget
+from peftbench.spec.facts import Better, Leak
 from peftbench.spec.frozen import Frozen
 from peftbench.store.record import Kind, Provenance, Reported, Status, TrialResult
 from peftbench.training.validation import Validation
@@ -99,6 +100,17 @@ class CriticalDifference(Frozen):
     wilcoxon_cliques: tuple[tuple[str, ...], ...]
 
 
+class OtherScore(Frozen):
+    """What the runs of an entry scored beside the headline."""
+
+    test_set: str
+    """"test" for the task's own split."""
+    metric: str
+    unit: str
+    better: Better
+    by_seed: Mapping[str, float]
+
+
 class Entry(Frozen):
     """One place of the headline table: a method on a task, on one model."""
 
@@ -115,8 +127,8 @@ class Entry(Frozen):
     is_best: bool = False
     is_tied_with_best: bool = False
     """Not told apart from the best by the paired test (Holm-corrected, 5 %)."""
-    other_scores: Mapping[str, Mapping[str, float]] = {}
-    """The task's further metrics by name, then by seed."""
+    other_scores: tuple[OtherScore, ...] = ()
+    """The task's further metrics, and its further test sets."""
 
 
 class TaskInfo(Frozen):
@@ -126,12 +138,13 @@ class TaskInfo(Frozen):
     description: str
     is_generated: bool
     metric: str
+    """The headline; empty, as is the unit, where no record tells."""
     unit: str
-    better: Literal["higher", "lower"]
+    better: Better
     test_examples: int | None
     baselines: tuple[Baseline, ...] = ()
     """The majority class or best constant, on the headline metric."""
-    leaks: Mapping[str, int] = {}
+    leaks: tuple[Leak, ...] = ()
     """Prompts and groups that stand in two splits, as its runs counted them; no zeros."""
 
 
@@ -170,8 +183,9 @@ class Standing(Frozen):
     """Mean over tasks of the rank among the methods (1 is best; ties share the mean
     rank); None where a task is missing."""
     mean_score: float | None
-    """Mean over tasks of the headline, times 100; None where a task or seed is missing:
-    a mean over unequal sets is not a mean of the same thing."""
+    """Mean over tasks of the headline, times 100; None where a task or seed is missing
+    (a mean over unequal sets is not a mean of the same thing), or `Summary.no_mean` says
+    why nobody has one."""
     mean_interval: Interval | None = None
     """Of `mean_score`: other seeds and other test rows of the same tasks."""
     is_mean_tied: bool = False
@@ -182,6 +196,8 @@ class Standing(Frozen):
     flops_factor: float | None = None
     memory_factor: float | None = None
     pscp: float | None = None
+    """None, as is PPT, where there is no mean score or a cost is not known, or
+    `Summary.no_pscp` says why nobody has one."""
     ppt: float | None = None
     cost: Cost | None = None
     """As the meter measured it."""
@@ -243,7 +259,9 @@ class Robustness(Frozen):
     task: str
     test_set: str
     metric: str
-    """The task's headline; empty where no seed was scored."""
+    """The task's headline; empty, as is the unit, where no seed was scored."""
+    unit: str
+    better: Better
     examples: int | None
     constant: float | None
     """What the best constant answer scores on the perturbed rows: the c of retention."""
@@ -315,6 +333,12 @@ class Summary(Frozen):
     seeds: tuple[int, ...]
     entries: tuple[Entry, ...]
     standings: tuple[Standing, ...]
+    mean_better: Better = "higher"
+    """Which way mean scores count: as all their tasks do."""
+    no_mean: str = ""
+    """Why there are no mean scores at all; empty where there can be."""
+    no_pscp: str = ""
+    """The same of PSCP and PPT."""
     comparisons: tuple[Comparison, ...] = ()
     rank_tests: Mapping[str, CriticalDifference] = {}
     """By model; without those that have too few methods or tasks."""

@@ -100,10 +100,13 @@ def _scores(name: str, planned: PlannedCell, record: Record) -> Iterator[dict[st
     }
     if not record.scores:
         yield common
-    for place, score in enumerate(record.scores):
+    for score in record.scores:
         yield common | {
-            "metric": score.name,
-            "is_headline": place == 0,
+            "test_set": score.test_set,
+            "metric": score.metric,
+            "unit": score.unit,
+            "better": score.better,
+            "is_headline": score == record.headline,
             "value": score.value,
             "standard_error": score.standard_error,
             "examples": score.examples,
@@ -118,7 +121,8 @@ def _score_schema() -> pa.Schema:
         [
             ("benchmark", text), ("cell", text), ("model", text), ("method", text),
             ("task", text), ("seed", whole), ("protocol", text), ("kind", text), ("status", text),
-            ("metric", text), ("is_headline", pa.bool_()), ("value", real),
+            ("test_set", text), ("metric", text), ("unit", text), ("better", text),
+            ("is_headline", pa.bool_()), ("value", real),
             ("standard_error", real), ("examples", whole),
             ("trainable_parameters", whole), ("stored_bytes", whole), ("error", text),
         ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from peftbench.errors import DataError
 from peftbench.tasks import _leaks
-from peftbench.tasks._data import cut_test, cut_validation, usable_example
+from peftbench.tasks._data import LeftOutRows, cut_test, cut_validation, usable_example
 from peftbench.tasks._sources import FolderSource, Source
 from peftbench.tasks._task import SPLITS, Example, Split, Task
 
@@ -124,7 +124,7 @@ def _splits(
 
 def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Example]:
     errors: list[DataError] = []
-    left_out: Counter[str] = Counter()
+    left_out: LeftOutRows = Counter()
     try:
         rows = (
             source.read(split, errors.append)
@@ -148,8 +148,9 @@ def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Exa
     if len(errors) > _LISTED:
         message = f"{split}: {len(errors) - _LISTED} more rows that cannot be used."
         notes.add("unusable row", message, invalidates=True)
-    for reason, number in left_out.items():
-        notes.add("left out", f"{number} {reason}.", invalidates=False)
+    for (_, reason), number in left_out.items():
+        message = f"{number} {split} rows {reason}, left out."
+        notes.add("left out", message, invalidates=False)
     return examples
 
 

@@ -18,10 +18,14 @@ from typing import Any
 from peftbench import tasks
 from peftbench.errors import DataError
 from peftbench.spec import Protocol
+from peftbench.spec.facts import Leak, LeftOut
 from peftbench.tasks import _leaks
 from peftbench.tasks._fields import shown
 from peftbench.tasks._sources import Source, SplitRows, find_source
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
+
+#: How many rows were left out, by split and reason.
+LeftOutRows = Counter[tuple[str, str]]
 
 #: A validation split cut from training rows has at most so many of them,
 VALIDATION_ROWS = 512
@@ -38,7 +42,7 @@ class TaskData:
     examples: Mapping[Split, tuple[Example, ...]]
     further_tests: Mapping[str, tuple[Example, ...]]  # those there are rows for
     rows_before_limits: Mapping[Split, int]  # training examples after `Task.expand`
-    left_out: Mapping[str, int]  # rows that a split cannot use, by split and reason
+    left_out: tuple[LeftOut, ...]  # rows that a split cannot use
     source: str  # "generated", "folder", "hub openai/gsm8k"
     identity: str  # "generated v1", "sha256:<digest of the files>", "<hub id>@<revision>"
 
@@ -58,17 +62,13 @@ class TaskData:
         return _leaks.shared_normalised_prompts(self.examples)
 
     @property
-    def leaks(self) -> Mapping[str, int]:
+    def leaks(self) -> tuple[Leak, ...]:
         """All three as a record counts them."""
-        return {
-            f"{what} in both {pair}{how}": number
-            for what, how, counts in (
-                ("prompts", "", self.duplicate_prompts),
-                ("prompts", ", normalised", self.normalised_duplicate_prompts),
-                ("groups", "", self.shared_groups),
-            )
-            for pair, number in counts.items()
-        }
+        return (
+            *_leaks.leaks("prompts", self.duplicate_prompts),
+            *_leaks.leaks("normalised prompts", self.normalised_duplicate_prompts),
+            *_leaks.leaks("groups", self.shared_groups),
+        )
 
 
 def load_task_data(
@@ -101,7 +101,7 @@ def task_data(
 ) -> TaskData:
     """Load `task` from a given source, as `load_task_data` does."""
     identity = source.identity
-    left_out: Counter[str] = Counter()
+    left_out: LeftOutRows = Counter()
     examples = {
         split: _examples(task, split, source.read(split), left_out)
         for split in source.splits
@@ -130,9 +130,17 @@ def task_data(
             for test, found in _further_tests(task, source, left_out)
         },
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
-        left_out=left_out,
+        left_out=counted(left_out),
         source=source.description,
         identity=identity,
+    )
+
+
+def counted(left_out: LeftOutRows) -> tuple[LeftOut, ...]:
+    """What was left out, in the order in which it was met."""
+    return tuple(
+        LeftOut(split=split, reason=reason, count=count)
+        for (split, reason), count in left_out.items()
     )
 
 
@@ -142,7 +150,7 @@ def _canonical(name: str) -> str:
 
 
 def _examples(
-    task: Task, split: str, found: SplitRows, left_out: Counter[str]
+    task: Task, split: str, found: SplitRows, left_out: LeftOutRows
 ) -> Sequence[Example]:
     """Every usable row as an example; what is left out is counted in `left_out`."""
     if not found.rows:
@@ -154,13 +162,14 @@ def _examples(
     examples = [example for example in usable if example is not None]
     if not examples:
         raise DataError(
-            f"{found.origin}: no row of the {split} split can be used: {dict(left_out)}."
+            f"{found.origin}: no row of the {split} split can be used: "
+            f"{', '.join(f'{n} {reason}' for (_, reason), n in left_out.items())}."
         )
     return examples
 
 
 def usable_example(
-    task: Task, split: str, found: SplitRows, index: int, left_out: Counter[str]
+    task: Task, split: str, found: SplitRows, index: int, left_out: LeftOutRows
 ) -> Example | None:
     """One row as an example, or None for one that is left out, which is counted.
 
@@ -171,7 +180,7 @@ def usable_example(
         example = _example(task, row)
         reason = task.unusable(example, split) if task.unusable else None
         if reason is not None:
-            left_out[f"{split} rows {reason}, left out"] += 1
+            left_out[split, reason] += 1
             return None
         # A program is scored by its tests, and needs no right answer beside them.
         has_tests = split == "test" and "tests" in example.extra
@@ -219,7 +228,7 @@ def _expanded(task: Task, train: Sequence[Example]) -> Sequence[Example]:
 
 
 def _further_tests(
-    task: Task, source: Source, left_out: Counter[str]
+    task: Task, source: Source, left_out: LeftOutRows
 ) -> Iterator[tuple[str, Sequence[Example]]]:
     for test in task.further_tests:
         found = source.read_further(test)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from typing import Literal
 
+from peftbench.spec.facts import Leak
 from peftbench.tasks._task import SPLITS, Example, Split
 
 #: Punctuation. Signs of arithmetic before a number are none: "3 - 4" is not "3 * 4".
@@ -40,6 +42,20 @@ def shared(
         f"{first}/{second}": len(texts[first] & texts[second])
         for first, second in combinations(SPLITS, 2)
     }
+
+
+def leaks(
+    what: Literal["prompts", "normalised prompts", "groups"], counts: Mapping[str, int]
+) -> tuple[Leak, ...]:
+    """What `shared` counted, as a record tells it."""
+    return tuple(
+        Leak(what=what, splits=_pair(pair), count=count) for pair, count in counts.items()
+    )
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    first, _, second = pair.partition("/")
+    return first, second
 
 
 def shared_prompts(examples: Mapping[Split, Sequence[Example]]) -> dict[str, int]:

@@ -83,6 +83,9 @@ class Metric:
     score: Callable[[Answers], float]
     unit: str  # "fraction correct", "correlation"
     better: Literal["higher", "lower"] = "higher"
+    #: Between which its scores lie; None where there is no bound.
+    lowest: float | None = None
+    highest: float | None = None
     chance_is_zero: bool = False  # a constant answer scores 0 (correlations)
     #: Score of each row alone where the score is their mean; otherwise None. A row that has
     #: no score of its own has None, and is not in the mean.

@@ -35,6 +35,8 @@ def metric_for(k: int) -> Metric:
     return Metric(
         score=score,
         unit="fraction of problems solved",
+        lowest=0.0,
+        highest=1.0,
         per_row=per_row,
         needs=("sampled_verdicts",),
         samples=k,

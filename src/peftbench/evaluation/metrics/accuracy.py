@@ -21,4 +21,6 @@ def score(answers: Answers) -> float:
     return sum(rows) / len(rows)
 
 
-METRIC = Metric(score=score, unit="fraction correct", per_row=per_row)
+METRIC = Metric(
+    score=score, unit="fraction correct", lowest=0.0, highest=1.0, per_row=per_row
+)

@@ -39,4 +39,11 @@ def score(answers: Answers) -> float:
     return mean(per_row(answers))
 
 
-METRIC = Metric(score=score, unit="chrF", per_row=per_row, needs=("references",))
+METRIC = Metric(
+    score=score,
+    unit="chrF",
+    lowest=0.0,
+    highest=1.0,
+    per_row=per_row,
+    needs=("references",),
+)

@@ -110,4 +110,11 @@ def score(answers: Answers) -> float:
     return mean(per_row(answers))
 
 
-METRIC = Metric(score=score, unit="CodeBLEU", per_row=per_row, needs=("references",))
+METRIC = Metric(
+    score=score,
+    unit="CodeBLEU",
+    lowest=0.0,
+    highest=1.0,
+    per_row=per_row,
+    needs=("references",),
+)

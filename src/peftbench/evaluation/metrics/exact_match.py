@@ -28,5 +28,10 @@ def score(answers: Answers) -> float:
 
 
 METRIC = Metric(
-    score=score, unit="fraction correct", per_row=per_row, needs=("references",)
+    score=score,
+    unit="fraction correct",
+    lowest=0.0,
+    highest=1.0,
+    per_row=per_row,
+    needs=("references",),
 )

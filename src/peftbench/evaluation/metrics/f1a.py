@@ -6,4 +6,6 @@ from peftbench.evaluation.metrics import f1
 from peftbench.evaluation.metrics._metric import Metric
 
 #: Questions of a passage stand or fall together: the error is over passages.
-METRIC = Metric(score=f1.score, unit="F1", leave_out="group", needs=("groups",))
+METRIC = Metric(
+    score=f1.score, unit="F1", lowest=0.0, highest=1.0, leave_out="group", needs=("groups",)
+)

@@ -16,4 +16,11 @@ def score(answers: Answers) -> float:
     return sum(rows) / len(rows)
 
 
-METRIC = Metric(score=score, unit="fraction unreadable", better="lower", per_row=per_row)
+METRIC = Metric(
+    score=score,
+    unit="fraction unreadable",
+    lowest=0.0,
+    highest=1.0,
+    better="lower",
+    per_row=per_row,
+)

@@ -26,4 +26,4 @@ def score(answers: Answers) -> float:
     return sum(f1_of(label, answers) for label in answers.labels) / len(answers.labels)
 
 
-METRIC = Metric(score=score, unit="F1")
+METRIC = Metric(score=score, unit="F1", lowest=0.0, highest=1.0)

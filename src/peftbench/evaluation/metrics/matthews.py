@@ -25,4 +25,6 @@ def score(answers: Answers) -> float:
     return covariance / math.sqrt(spread_given * spread_gold)
 
 
-METRIC = Metric(score=score, unit="correlation", chance_is_zero=True)
+METRIC = Metric(
+    score=score, unit="correlation", lowest=-1.0, highest=1.0, chance_is_zero=True
+)

@@ -24,6 +24,8 @@ def score(answers: Answers) -> float:
 METRIC = Metric(
     score=score,
     unit="fraction of problems solved",
+    lowest=0.0,
+    highest=1.0,
     per_row=per_row,
     needs=("verdicts",),
 )

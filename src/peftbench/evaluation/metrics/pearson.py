@@ -47,4 +47,6 @@ def score(answers: Answers) -> float:
     return correlation(filled(read), gold)
 
 
-METRIC = Metric(score=score, unit="correlation", chance_is_zero=True)
+METRIC = Metric(
+    score=score, unit="correlation", lowest=-1.0, highest=1.0, chance_is_zero=True
+)

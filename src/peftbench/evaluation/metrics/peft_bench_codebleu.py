@@ -32,4 +32,6 @@ def score(answers: Answers) -> float:
     return sum(found) / len(found)
 
 
-METRIC = Metric(score=score, unit="CodeBLEU", needs=("references",))
+METRIC = Metric(
+    score=score, unit="CodeBLEU", lowest=0.0, highest=1.0, needs=("references",)
+)

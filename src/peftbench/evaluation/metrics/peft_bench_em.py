@@ -30,4 +30,6 @@ def _kept(text: str) -> str:
     return text.lower()[:_KEPT]
 
 
-METRIC = Metric(score=score, unit="fraction correct", per_row=per_row)
+METRIC = Metric(
+    score=score, unit="fraction correct", lowest=0.0, highest=1.0, per_row=per_row
+)

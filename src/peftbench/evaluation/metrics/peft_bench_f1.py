@@ -15,4 +15,4 @@ def score(answers: Answers) -> float:
     return f1_of(answers.labels[1], replaced(answers), answers)
 
 
-METRIC = Metric(score=score, unit="F1")
+METRIC = Metric(score=score, unit="F1", lowest=0.0, highest=1.0)

@@ -28,4 +28,6 @@ def _is_gold(given: Equation | None, gold: Equation | None) -> float:
     return float(given.is_written_as(gold))
 
 
-METRIC = Metric(score=score, unit="fraction correct", per_row=per_row)
+METRIC = Metric(
+    score=score, unit="fraction correct", lowest=0.0, highest=1.0, per_row=per_row
+)

@@ -21,4 +21,4 @@ def score(answers: Answers) -> float:
     return fmean(f1_of(label, predicted, answers) for label in present)
 
 
-METRIC = Metric(score=score, unit="F1")
+METRIC = Metric(score=score, unit="F1", lowest=0.0, highest=1.0)

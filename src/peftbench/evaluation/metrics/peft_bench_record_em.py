@@ -17,4 +17,6 @@ def score(answers: Answers) -> float:
     return weighted_mean(answers, exact_match)
 
 
-METRIC = Metric(score=score, unit="fraction correct", needs=("references",))
+METRIC = Metric(
+    score=score, unit="fraction correct", lowest=0.0, highest=1.0, needs=("references",)
+)

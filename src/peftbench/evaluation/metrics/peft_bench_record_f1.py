@@ -18,4 +18,4 @@ def score(answers: Answers) -> float:
     return weighted_mean(answers, best_f1)
 
 
-METRIC = Metric(score=score, unit="F1", needs=("references",))
+METRIC = Metric(score=score, unit="F1", lowest=0.0, highest=1.0, needs=("references",))

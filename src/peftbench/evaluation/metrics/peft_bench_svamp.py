@@ -23,4 +23,6 @@ def score(answers: Answers) -> float:
     return sum(rows) / len(rows)
 
 
-METRIC = Metric(score=score, unit="fraction self-consistent", per_row=per_row)
+METRIC = Metric(
+    score=score, unit="fraction self-consistent", lowest=0.0, highest=1.0, per_row=per_row
+)

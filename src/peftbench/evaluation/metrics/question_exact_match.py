@@ -29,6 +29,8 @@ def score(answers: Answers) -> float:
 METRIC = Metric(
     score=score,
     unit="fraction of questions correct",
+    lowest=0.0,
+    highest=1.0,
     leave_out="group",
     needs=("groups", "extras"),
 )

@@ -27,4 +27,6 @@ def score(answers: Answers) -> float:
     return sum(rows) / len(rows)
 
 
-METRIC = Metric(score=score, unit="F1", per_row=per_row, needs=("references",))
+METRIC = Metric(
+    score=score, unit="F1", lowest=0.0, highest=1.0, per_row=per_row, needs=("references",)
+)
