@@ -100,3 +100,34 @@ def _git(root: Path, *arguments: str) -> str:
         timeout=10,
     )
     return done.stdout.strip()
+
+
+def made_here(
+    *,
+    started_at: str,
+    device: str,
+    threads: int,
+    initial_adapter_sha256: str | None = None,
+    chat_template: bool | None = None,
+    resumed: int = 0,
+    programs_run_in: str | None = None,
+    ran_programs_unsafely: bool = False,
+) -> Manifest:
+    """The manifest of something that this process made, and finished now."""
+    commit, dirty = git_state()
+    return Manifest(
+        started_at=started_at,
+        finished_at=now(),
+        host=host(),
+        platform=system(),
+        device=device,
+        threads=threads,
+        packages=packages(),
+        git_commit=commit,
+        git_dirty=dirty,
+        initial_adapter_sha256=initial_adapter_sha256,
+        chat_template=chat_template,
+        resumed=resumed,
+        programs_run_in=programs_run_in,
+        ran_programs_unsafely=ran_programs_unsafely,
+    )

@@ -1,98 +1,200 @@
-"""Cells on this machine: one single-threaded worker process per core, or per GPU one."""
+"""Work on this machine: one single-threaded worker process per core, or per GPU one."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from peftbench.engine.plan import Plan
-from peftbench.engine.worker import Job, main
+from peftbench.engine.worker import CRASHES_ALLOWED, LEASE_SECONDS, Job, main
 from peftbench.errors import StoreError
-from peftbench.store import Store
+from peftbench.models import ModelSource
+from peftbench.models._device import gpu_name
+from peftbench.store import Event, Queue, Store, Work
 
-#: What a caller hears: ("started" | "step" | a status | "dropped", cell id, detail).
-Listener = Callable[[str, str, Any], None]
+#: Hears what happens: an event, and of "step" how far a unit's training is.
+Listener = Callable[[Event], None]
 
-_RESTARTS = 10
+_POLL_SECONDS = 0.2
+#: So many workers may die in a row, without any piece of work getting done.
+_DEATHS_IN_A_ROW = 10
+
+
+class Source(Protocol):
+    """Where wanted work comes from: a fixed list, or a search that waits for results."""
+
+    def ask(self) -> Sequence[Work] | None:
+        """What else is wanted now; None: nothing more will ever be."""
+
+
+@dataclass
+class Fixed:
+    """Work that is all known beforehand."""
+
+    works: Sequence[Work]
+    is_asked: bool = False
+
+    def ask(self) -> Sequence[Work] | None:
+        """All of it, once."""
+        if self.is_asked:
+            return None
+        self.is_asked = True
+        return self.works
 
 
 def default_workers() -> int:
     """One per core on a CPU; one on a machine with a GPU, which it has to itself."""
-    import torch
-
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    return 1 if gpu_name() else len(os.sched_getaffinity(0))
 
 
-def run_cells(
-    plan: Plan,
-    store: Store,
-    *,
-    workers: int,
-    listen: Listener = lambda _what, _cell, _detail: None,
-    checkpoint_seconds: float = 30.0,
-    unsafe_run_code: bool = False,
-) -> None:
-    """Compute every cell of `plan` that the store does not hold yet.
+@dataclass
+class LocalEngine:
+    """Starts workers on this machine and keeps them going until a source is exhausted."""
 
-    A worker that dies is replaced; its cell's lease ends with it, and the cell goes on
-    from its last checkpoint. On Ctrl-C the workers give their cells back and end.
-    """
-    done = store.records(planned.cell.id for planned in plan.cells)
-    cell_ids = [p.cell.id for p in plan.cells if p.cell.id not in done]
-    if not cell_ids:
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1" if workers > 1 else str(os.cpu_count()))
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    context = multiprocessing.get_context("spawn")
-    messages: Any = context.Queue()
-    job = Job(
-        plan,
-        Path(store.folder),
-        threads,
-        checkpoint_seconds,
-        unsafe_run_code=unsafe_run_code,
-    )
+    store: Store
+    models: Mapping[str, ModelSource]
+    data_dir: Path | None
+    workers: int
+    listen: Listener = lambda _event: None
+    checkpoint_seconds: float = 30.0
+    lease_seconds: float = LEASE_SECONDS
+    crashes_allowed: int = CRASHES_ALLOWED
+    unsafe_run_code: bool = False
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _processes: dict[str, Any] = field(default_factory=dict)
+    _deaths: int = 0
+    _heard: int = 0
+    _kept_open: float = 0.0
+    _broken: str | None = None
 
-    def start() -> Any:
-        process = context.Process(target=main, args=(job, cell_ids, messages), daemon=True)
+    def work_through(self, *sources: Source) -> None:
+        """Do the work of one source after the other: all of the first is done before any of
+        the next is. What is measured comes first, for it wants to be alone.
+
+        A worker that dies is replaced, and its work goes on from its last checkpoint. On
+        Ctrl-C the workers give their work back and end.
+        """
+        queue = self.store.queue(self.run)
+        queue.open()
+        try:
+            for source in sources:
+                self._exhaust(queue, source)
+            queue.close()
+            self._wait(queue)
+        finally:
+            queue.close()
+            self._end()
+            self._hear(queue)
+
+    def _exhaust(self, queue: Queue, source: Source) -> None:
+        """Until the source wants nothing more and all of it is done."""
+        while True:
+            works = source.ask()
+            if works is None:
+                self._wait(queue)
+                return
+            queue.want(works)
+            alone = any(one.measure is not None for one in works)
+            self._start_missing(queue, 1 if alone else self.workers)
+            self._pause(queue, 1 if alone else self.workers)
+
+    def _wait(self, queue: Queue) -> None:
+        while left := queue.units_left():
+            self._pause(queue, min(self.workers, len(left)) if not self._processes else None)
+
+    def _pause(self, queue: Queue, workers: int | None = None) -> None:
+        """Let a moment pass; hear what happens, replace who died."""
+        time.sleep(_POLL_SECONDS)
+        self._hear(queue)
+        self._replace_dead(queue)
+        if workers is not None:
+            self._start_missing(queue, workers)
+        if time.monotonic() - self._kept_open > 10:
+            queue.keep_open()
+            self._kept_open = time.monotonic()
+        if self._broken:
+            raise StoreError(self._broken)
+
+    def _hear(self, queue: Queue) -> None:
+        for event in queue.events(self._heard):
+            self._heard = event.number
+            if event.what == "broken":
+                self._broken = event.detail
+                continue
+            if event.what != "started":
+                self._deaths = 0
+            self.listen(event)
+        for held in self.store.claims.held(queue.units_left()):
+            if held.steps:
+                detail = f"{held.step}/{held.steps}"
+                self.listen(Event(0, 0.0, "step", held.unit, detail))
+
+    def _start_missing(self, queue: Queue, workers: int) -> None:
+        wanted = min(workers, len(queue.units_left()))
+        while len(self._processes) < wanted:
+            self._start()
+
+    def _start(self) -> None:
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", "1" if self.workers > 1 else str(os.cpu_count())
+        )
+        holder = uuid.uuid4().hex
+        job = Job(
+            store=Path(self.store.folder),
+            run=self.run,
+            holder=holder,
+            models=self.models,
+            data_dir=self.data_dir,
+            threads=int(os.environ["OMP_NUM_THREADS"]),
+            checkpoint_seconds=self.checkpoint_seconds,
+            lease_seconds=self.lease_seconds,
+            crashes_allowed=self.crashes_allowed,
+            unsafe_run_code=self.unsafe_run_code,
+        )
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=main, args=(job,), daemon=True)
         with _main_hidden():
             process.start()
-        return process
+        self._processes[holder] = process
 
-    processes = [start() for _ in range(min(workers, len(cell_ids)))]
-    restarts = 0
-    broken: str | None = None
-    try:
-        while any(process.is_alive() for process in processes) or not messages.empty():
-            with suppress(queue.Empty):
-                what, cell, detail = messages.get(timeout=0.2)
-                if what == "broken":
-                    broken = detail
-                else:
-                    listen(what, cell, detail)
-            for i, process in enumerate(processes):
-                if (
-                    process.exitcode not in (None, 0)
-                    and restarts < _RESTARTS
-                    and not broken
-                ):
-                    restarts += 1
-                    processes[i] = start()
-    finally:
-        for process in processes:
+    def _replace_dead(self, queue: Queue) -> None:
+        for holder, process in list(self._processes.items()):
+            if process.exitcode is None:
+                continue
+            del self._processes[holder]
+            if process.exitcode != 0:
+                # It died while this process lives: over its work, as far as one can tell.
+                self.store.claims.bury(holder, is_crash=True)
+                self._deaths += 1
+                if self._deaths >= _DEATHS_IN_A_ROW:
+                    raise StoreError(
+                        f"{self._deaths} workers died one after the other, and nothing got "
+                        f"done in between (the last with exit code {process.exitcode}). "
+                        f"{self.store.folder / 'logs'} has what they said; too little memory "
+                        "is the usual reason: try fewer --workers or a smaller batch."
+                    )
+                if queue.units_left():
+                    self._start()
+
+    def _end(self) -> None:
+        for process in self._processes.values():
             process.terminate()
-        for process in processes:
-            process.join(timeout=20)
+        deadline = time.monotonic() + 20
+        for process in self._processes.values():
+            process.join(timeout=max(0.1, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
-    if broken:
-        raise StoreError(broken)
+                process.join()
+        for holder in self._processes:
+            self.store.claims.bury(holder, is_crash=False)
+        self._processes.clear()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from peftbench.evaluation.scores import (
     Unavailable,
 )
 from peftbench.spec.facts import TaskFacts
-from peftbench.tasks import Task
+from peftbench.tasks import Example, Task
 from peftbench.tasks.perturbations import Reading
 
 #: Scored of every task, whatever its metrics: how well its answers could be read.
@@ -36,7 +36,7 @@ LIKELIHOOD = "likelihood_accuracy"
 
 
 @dataclass(frozen=True)
-class Grade:
+class TestScores:
     """One test set, scored."""
 
     scores: tuple[Score, ...]
@@ -71,7 +71,7 @@ def grade(
     test_set: str = TEST,
     samples: int | None = None,
     reason: str = "",
-) -> Grade:
+) -> TestScores:
     """All of the task's metrics, and how well answers were read.
 
     A further metric that takes more samples than the `samples` drawn for every prompt
@@ -87,7 +87,7 @@ def grade(
         if task.headline in lacking
         else pseudo_values(metrics.get(task.headline), answers)
     )
-    return Grade(
+    return TestScores(
         scores=tuple(
             score_of(name, answers, rows if name == task.headline else None, test_set)
             for name in dict.fromkeys([*asked, FORMAT_ERRORS])
@@ -169,6 +169,20 @@ def likelihood_scores(
         return ()
     score = score_of("accuracy", replace(answers, predicted=likely), test_set=test_set)
     return (score.model_copy(update={"metric": LIKELIHOOD}),)
+
+
+def answers_to(
+    task: Task, examples: Sequence[Example], predicted: Sequence[str | None]
+) -> Answers:
+    """Answers that were read from outputs on some examples."""
+    return Answers(
+        predicted=predicted,
+        targets=[example.target for example in examples],
+        labels=task.labels,
+        groups=[example.group for example in examples],
+        references=[example.references for example in examples],
+        extras=[example.extra for example in examples],
+    )
 
 
 def baselines(

@@ -28,7 +28,8 @@ from peftbench.scoring.summary import (
     TaskInfo,
     Trouble,
 )
-from peftbench.scoring.tuning import best_trial, expected_best
+from peftbench.scoring.tuning import expected_best
+from peftbench.store.planned import best_trial
 from peftbench.spec import Protocol
 from peftbench.spec.facts import MethodFacts
 from peftbench.store.record import Kind, Provenance, Record, Status

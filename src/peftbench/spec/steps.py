@@ -145,6 +145,8 @@ class Grade(Step):
     """Of a perturbed set: id of the predictions on the test split, for comparison."""
     train_limit: int | None = None
     """Training rows of which the constant answers beside the score are made."""
+    validation_limit: int | None = None
+    """With those, the rows that are searched for the test split's."""
     metrics: tuple[str, ...]
     scorer: str
     """SHA-256 of the code that reads answers and computes metrics."""

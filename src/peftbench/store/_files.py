@@ -85,21 +85,50 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
+#: What a system says where nothing can be written: a result of no computation.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Turn the system's refusals to write into `StoreError`s that say what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NO_ROOM:
             free = shutil.disk_usage(folder).free / 1e6
             raise StoreError(
                 f"The disk of {folder} is full ({free:.0f} MB free). What was stored "
                 "before stays as it is; make room and run the same command again to go on."
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno in _NO_WRITING:
             raise StoreError(
                 f"{folder} cannot be written ({error.strerror}). Choose another folder with "
                 "--store, or ask for the permission to write there."
             ) from error
+        if error.errno == errno.EIO:
+            raise StoreError(
+                f"The disk of {folder} fails ({error.strerror}). What was stored before may "
+                "be damaged: `peftbench store check` tells. Run the same command again on "
+                "another disk."
+            ) from error
         raise
+
+
+def refusal_behind(error: BaseException) -> OSError | None:
+    """The system's refusal that another library's error is about, if it is about one.
+
+    Some libraries keep the number, as `__cause__` or in an attribute; others, such as
+    safetensors, only its words.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (*_NO_ROOM, errno.EROFS, errno.EIO):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    said = str(error)
+    for code in (*_NO_ROOM, errno.EROFS, errno.EIO):
+        if os.strerror(code) in said or f"os error {code}" in said.lower():
+            return OSError(code, os.strerror(code))
+    return None

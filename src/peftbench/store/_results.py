@@ -19,7 +19,7 @@ from peftbench.store import _tables as tables
 from peftbench.store._claims import Claims, Lease
 from peftbench.store._database import Database, in_parts
 from peftbench.store._files import FileFacts, explained, facts_of, publish, sha256
-from peftbench.store.outcomes import OUTCOMES, AnyOutcome
+from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome
 
 FILES = "files"
 ADAPTER = "adapter"
@@ -36,6 +36,11 @@ class Result:
     files: Mapping[str, FileFacts]
     """By path; those that were freed are still named."""
     folder: Path | None
+
+    @property
+    def status(self) -> str:
+        """How the step ended. Costs that could not be measured are not stored."""
+        return str(getattr(self.outcome, "status", "finished"))
 
     @property
     def has_adapter(self) -> bool:
@@ -99,6 +104,22 @@ class Results:
                     sa.select(table.c.step_id, table.c.status).where(table.c.step_id.in_(part))
                 )
                 found.update({row.step_id: row.status for row in rows})
+        return found
+
+    def graded_metrics(self, predict_ids: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
+        """The metrics of every grade of these predictions, without reading what came of it."""
+        table = tables.results
+        found: dict[str, list[tuple[str, ...]]] = {}
+        with self.database.reading() as connection:
+            for part in in_parts(predict_ids):
+                rows = connection.execute(
+                    sa.select(table.c.of, table.c.step).where(
+                        table.c.of.in_(part), table.c.kind == Grade.kind
+                    )
+                )
+                for row in rows:
+                    names = tuple(json.loads(row.step)["metrics"])
+                    found.setdefault(row.of, []).append(names)
         return found
 
     def step_ids(self) -> list[str]:
@@ -324,7 +345,7 @@ class Results:
                 step_id=step.id,
                 kind=step.kind,
                 of=looked_at(step),
-                status=outcome.status,
+                status=getattr(outcome, "status", "finished"),
                 step=texts[0],
                 outcome=texts[1],
                 folder=folder,
@@ -351,6 +372,8 @@ class Results:
     ) -> None:
         """Write down where `outcome` says other things than what is stored."""
         stored = OUTCOMES[old.kind].model_validate_json(old.outcome)
+        if not (isinstance(stored, Outcome) and isinstance(outcome, Outcome)):
+            return  # costs are measured, and never twice alike
         table = tables.files
         rows = connection.execute(sa.select(table).where(table.c.step_id == old.step_id))
         digests = {row.path: row.sha256 for row in rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peftbench.spec.cell import Cell, SettledBudget
@@ -23,6 +23,16 @@ class TrialResult(Frozen):
     runs: tuple[str, ...]
     """Ids of the steps: one, or one for each task."""
     is_pruned: bool = False
+
+
+def best_trial(trials: Sequence[TrialResult], *, higher: bool) -> TrialResult:
+    """The trial with the best validation score; of equal ones the first, which is nearer
+    to the default. The default where none has a score."""
+    scored = [trial for trial in trials if trial.score is not None]
+    if not scored:
+        return trials[0]
+    sign = 1 if higher else -1
+    return max(scored, key=lambda t: (sign * (t.score or 0.0), -t.number))
 
 
 class PlannedCell(Frozen):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from peftbench.catalogue import Catalogue, plug_in
+from peftbench.catalogue import YAML_SUFFIXES, Catalogue, plug_in
 from peftbench.errors import InvalidSpec
 from peftbench.spec.benchmark import Protocol
+from peftbench.spec.frozen import digest
 from peftbench.spec.read import is_task_file
+from peftbench.spec.task_file import read_task_file
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
 
@@ -54,4 +56,22 @@ def use(name: str) -> str:
     return CATALOGUE.canonical(path.stem)
 
 
-__all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names", "use"]
+def source(name: str) -> str | None:
+    """Where a task from outside is from, as `Catalogue.source`; None for one of ours.
+
+    Of a task in YAML it is a digest of what its prompts, targets and chosen checkpoints
+    depend on: another description, or one more metric, trains nothing again.
+    """
+    path = Path(str(getattr(CATALOGUE.module(name), "__file__", "")))
+    if path.suffix not in YAML_SUFFIXES:
+        return CATALOGUE.source(name)
+    described = read_task_file(path)
+    asked = described.model_dump(
+        mode="json", exclude={"description", "license", "metric"}, exclude_none=True
+    )
+    if described.data.hub is None:  # files are told by their content, the task's data
+        asked["data"] = {"test_fraction": described.data.test_fraction}
+    return f"sha256:{digest([asked, CATALOGUE.get(name).headline])}"
+
+
+__all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names", "source", "use"]

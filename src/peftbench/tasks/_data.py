@@ -9,7 +9,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -89,11 +89,35 @@ def load_task_data(
     return task_data(name, task, find_source(name, task, data_dir), limits)
 
 
+def with_limits(data: TaskData, limits: Mapping[Any, int | None]) -> TaskData:
+    """At most so many of the examples of data that was loaded without limits."""
+    return replace(
+        data,
+        examples={
+            split: limited(f"{data.name}|{split}", data.examples[split], limits.get(split))
+            for split in SPLITS
+        },
+        further_tests={
+            test: limited(f"{data.name}|{test}", found, limits.get("test"))
+            for test, found in data.further_tests.items()
+        },
+    )
+
+
 def data_identity(
     name: str, *, data_dir: Path | None, protocol: Protocol = "strict"
 ) -> str:
     """`TaskData.identity`, found without parsing a row; raises `DataError` as that."""
     return find_source(_canonical(name), tasks.get(name, protocol), data_dir).identity
+
+
+def further_tests(
+    name: str, *, data_dir: Path | None, protocol: Protocol = "strict"
+) -> tuple[str, ...]:
+    """Those of `Task.further_tests` that there are rows for, told without parsing one."""
+    task = tasks.get(name, protocol)
+    known = find_source(_canonical(name), task, data_dir).further_tests
+    return tuple(test for test in task.further_tests if test in known)
 
 
 def task_data(
@@ -118,22 +142,18 @@ def task_data(
         examples["train"], examples["validation"] = cut_validation(name, examples["train"])
     if task.expand is not None:
         examples["train"] = _expanded(task, examples["train"])
-    return TaskData(
+    further = {test: tuple(rows) for test, rows in _further_tests(task, source, left_out)}
+    whole = TaskData(
         name=name,
         task=task,
-        examples={
-            split: limited(f"{name}|{split}", examples[split], limits.get(split))
-            for split in SPLITS
-        },
-        further_tests={
-            test: limited(f"{name}|{test}", found, limits.get("test"))
-            for test, found in _further_tests(task, source, left_out)
-        },
+        examples={split: tuple(examples[split]) for split in SPLITS},
+        further_tests=further,
         rows_before_limits={split: len(examples[split]) for split in SPLITS},
         left_out=counted(left_out),
         source=source.description,
         identity=identity,
     )
+    return with_limits(whole, limits)
 
 
 def counted(left_out: LeftOutRows) -> tuple[LeftOut, ...]:

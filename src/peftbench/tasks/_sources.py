@@ -66,6 +66,10 @@ class Source(Protocol):
     def read(self, split: Split) -> SplitRows:
         """The rows of one split, in their own order."""
 
+    @property
+    def further_tests(self) -> Collection[str]:
+        """Those of `Task.further_tests` that there are rows for."""
+
     def read_further(self, test: str) -> SplitRows | None:
         """The rows of one of `Task.further_tests`; None where they are not to be had."""
 
@@ -103,6 +107,11 @@ class GeneratedSource:
         """Make the rows of one split."""
         assert self.task.generate is not None
         return SplitRows(rows=self.task.generate(split), origin=f"generated {split}")
+
+    @property
+    def further_tests(self) -> Collection[str]:
+        """None."""
+        return ()
 
     def read_further(self, test: str) -> SplitRows | None:  # noqa: ARG002
         """A program makes the three splits and no other rows."""
@@ -162,6 +171,11 @@ class FolderSource:
         handed, reading goes on behind the line that cannot be used."""
         return _read_file(self.files[split], complain)
 
+    @property
+    def further_tests(self) -> Collection[str]:
+        """Those that there are files for."""
+        return self.further.keys()
+
     def read_further(self, test: str) -> SplitRows | None:
         """Read the file of one further test, if it is there."""
         return _read_file(self.further[test]) if test in self.further else None
@@ -197,6 +211,11 @@ class HubSource:
     def read(self, split: Split) -> SplitRows:
         """Download the dataset, or find it in the cache, and read one split."""
         return self._read(self.task.splits[split])
+
+    @property
+    def further_tests(self) -> Collection[str]:
+        """All: the hub has them."""
+        return self.task.further_tests.keys()
 
     def read_further(self, test: str) -> SplitRows | None:
         """Read another of the hub's splits."""

@@ -17,9 +17,10 @@ from typing import Literal
 
 from peftbench import tasks
 from peftbench.cost import closed_form
-from peftbench.engine.fit import Misfit, misfit
-from peftbench.engine.memory_forecast import Lengths, MemoryForecast, shapes_of
-from peftbench.engine.plan import Plan, rebuild_method
+from peftbench.planning.fit import Misfit, misfit
+from peftbench.planning.memory_forecast import Lengths, MemoryForecast, shapes_of
+from peftbench.methods._build import rebuild
+from peftbench.planning.plan import Plan
 from peftbench.models import Shapes
 from peftbench.spec import Cell
 from peftbench.store import Record
@@ -121,7 +122,7 @@ def _seconds(cell: Cell, shapes: Shapes, workload: _Workload) -> float:
         )
         per_token = longer * closed_form.training_flops_per_token(
             shapes,
-            rebuild_method(cell),
+            rebuild(cell.method),
             gradient_checkpointing=training.gradient_checkpointing,
         )
         flops += per_token * steps * training.batch_size * workload.mean_tokens

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peftbench.cost import closed_form
-from peftbench.engine.plan import Plan, rebuild_method
+from peftbench.methods._build import rebuild
+from peftbench.planning.plan import Plan
 from peftbench.errors import ModelError
 from peftbench.models import Shapes
 from peftbench.spec import Cell
@@ -58,7 +59,7 @@ class MemoryForecast:
         length, answer_length = lengths
         return closed_form.peak_memory_bytes(
             shapes,
-            rebuild_method(cell),
+            rebuild(cell.method),
             batch=_rows(cell),
             length=length,
             answer_length=answer_length,
@@ -88,7 +89,7 @@ class MemoryForecast:
         chosen: Device = device
         try:
             return predict(
-                rebuild_method(cell),
+                rebuild(cell.method),
                 fresh,
                 vocabulary=int(source.config["vocab_size"]),
                 device=chosen,

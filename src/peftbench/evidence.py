@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from peftbench import tasks
-from peftbench.engine.plan import Plan
+from peftbench.planning.plan import Plan
 from peftbench.errors import DataError
 from peftbench.scoring.components import Components, RowScores, components
 from peftbench.scoring.paired import paired

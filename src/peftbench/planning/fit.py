@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from peftbench.engine.plan import rebuild_method
+from peftbench.methods._build import rebuild
 from peftbench.spec import Cell
 
 #: Of what is predicted, what a device needs beside: kernels, allocator, the interpreter.
@@ -84,7 +84,7 @@ def _with_same_weights(
     cell: Cell, said: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], Cell]]:
     yield from _smaller(cell, said)
-    if cell.training and rebuild_method(cell).recomputes:
+    if cell.training and rebuild(cell.method).recomputes:
         recomputed = _with(cell, gradient_checkpointing=True)
         said = (*said, "training.gradient_checkpointing=true")
         yield said, recomputed

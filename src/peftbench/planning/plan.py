@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench import tasks
-from peftbench.engine.perturbed import perturbed_sets
+from peftbench.planning.perturbed import perturbed_sets
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
+from peftbench.evaluation.score import task_facts
 from peftbench.methods import Method
 from peftbench.methods._budget import solve
-from peftbench.methods._build import build, cell_method, rebuild
+from peftbench.methods._build import about, build, cell_method
 from peftbench.models import ModelSource, Shapes, resolve
+from peftbench.models._device import resolved_dtype
 from peftbench.spec import (
     Benchmark,
     Cell,
+    CellMethod,
     CellModel,
     CellTask,
     MethodChoice,
@@ -38,20 +41,7 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     models: Mapping[str, ModelSource]  # by identity
     data_dir: Path | None
-    perturbed: Mapping[str, tuple[TestSet, ...]] = field(default_factory=dict)  # by task
     without_rows: tuple[str, ...] = ()  # perturbed sets that there are no rows of
-    trials: Mapping[str, tuple[TrialResult, ...]] = field(default_factory=dict)
-    """By cell id, how its settings were chosen; only of a benchmark that tunes."""
-
-
-def build_method(choice: MethodChoice) -> Method:
-    """The method of a spec, its settings checked; raises `InvalidSpec`."""
-    return build(choice)
-
-
-def rebuild_method(cell: Cell) -> Method:
-    """The method of a cell."""
-    return rebuild(cell.method)
 
 
 def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
@@ -60,7 +50,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     Cells of one model stand together, so that a worker loads it once; within a model,
     tasks and methods take turns seed by seed, so that early results cover the grid.
     """
-    built = [(choice, build_method(choice)) for choice in benchmark.methods]
+    built = [(choice, build(choice)) for choice in benchmark.methods]
     names = [tasks.use(task) for task in benchmark.tasks]
     for task in names:
         for metric in tasks.get(task, benchmark.protocol).metrics:
@@ -72,12 +62,24 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
     for model, source in sources:
         _check_supported(model, source, built)
+    perturbed, without_rows = (
+        perturbed_sets(benchmark, data_dir) if benchmark.robust else ({}, ())
+    )
+    facts = {task: task_facts(tasks.get(task, benchmark.protocol)) for task in names}
+    further = {
+        task: further_tests(task, data_dir=data_dir, protocol=benchmark.protocol)
+        for task in names
+    }
     planned = [
         PlannedCell(
-            _cell(benchmark, model, source, choice, method, task, data[task], seed),
-            _shown(model, benchmark.models),
-            choice.label,
-            settled,
+            cell=_cell(benchmark, model, source, choice, method, task, data[task], seed),
+            model=_shown(model, benchmark.models),
+            label=choice.label,
+            task=facts[task],
+            method=method_facts(cell_method(choice, method)),
+            budget=settled,
+            further_tests=further[task],
+            perturbed=perturbed.get(task, ()),
         )
         for model, source in sources
         for sized in [[_sized(choice, method, source) for choice, method in built]]
@@ -86,17 +88,19 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         for choice, method, settled in sized
         if method.trains or seed == benchmark.seeds[0]
     ]
-    perturbed, without_rows = (
-        perturbed_sets(benchmark, data_dir) if benchmark.robust else ({}, ())
-    )
     return Plan(
         benchmark,
         tuple(planned),
-        {s.identity: s for _, s in sources},
+        {source.identity: source for _, source in sources},
         data_dir,
-        perturbed,
         without_rows,
     )
+
+
+def method_facts(method: CellMethod) -> MethodFacts:
+    """What a record tells of a method."""
+    family, paper = about(method)
+    return MethodFacts(family=family, paper=paper)
 
 
 def _sized(
@@ -166,7 +170,7 @@ def _cell(
         model=CellModel(
             name=model.name,
             identity=source.identity,
-            dtype=model.dtype,
+            dtype=resolved_dtype(model.dtype, source.config),
             chat_template=model.chat_template,
         ),
         method=cell_method(choice, method),
@@ -174,10 +178,10 @@ def _cell(
             name=task,
             version=tasks.get(task, benchmark.protocol).version,
             data=data,
-            source=tasks.CATALOGUE.source(task),
+            source=tasks.source(task),
         ),
         seed=seed if method.trains else None,
-        training=Training(**training.model_dump()) if method.trains else None,
+        training=training.alone if method.trains else None,
         max_length=training.max_length,
         limits=benchmark.limits,
         sampling=_sampling(benchmark, task),

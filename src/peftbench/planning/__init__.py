@@ -1,0 +1,1 @@
+"""What is missing, what it will take, and whether it fits: nothing is loaded here."""

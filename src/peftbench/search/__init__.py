@@ -1,0 +1,1 @@
+"""Sources of wanted steps that depend on what came of earlier ones."""
