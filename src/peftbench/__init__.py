@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from peftbench._peft import register_when_imported
 
 if TYPE_CHECKING:
-    from peftbench.api import Results, run
+    from peftbench.api import Experiment, News, Results, run
 
 __version__ = "0.1.0"
-__all__ = ["Results", "__version__", "run"]
+__all__ = ["Experiment", "News", "Results", "__version__", "run"]
 
 
 register_when_imported()  # so that `PeftModel.from_pretrained` opens our adapters
 
 
 def __getattr__(name: str) -> Any:
-    """Import `run` and `Results` when first used: `import peftbench` stays instant."""
-    if name in ("Results", "run"):
+    """Import what runs benchmarks when first used: `import peftbench` stays instant."""
+    if name in __all__:
         from peftbench import api
 
         return getattr(api, name)

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from peftbench import tasks
-from peftbench.planning.plan import Plan
 from peftbench.errors import DataError
+from peftbench.planning.plan import Plan
 from peftbench.scoring.components import Components, RowScores, components
 from peftbench.scoring.paired import paired
 from peftbench.scoring.power import ASSUMED, Needed, needed

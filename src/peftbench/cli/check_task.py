@@ -32,7 +32,7 @@ def check_task(
     from peftbench.cli.show_task import encoder_of
     from peftbench.evaluation import metrics
     from peftbench.models import resolve
-    from peftbench.spec import ModelChoice, Training
+    from peftbench.spec import ModelChoice, TrainingSection
     from peftbench.tasks._check import check_task as check
     from peftbench.tasks._sources import find_source
 
@@ -44,13 +44,13 @@ def check_task(
     chosen = resolve(ModelChoice(name=model))
     encoder = encoder_of(chosen)
     encoder.tokenizer.model_max_length = sys.maxsize  # too long is what we look for
-    positions = chosen.config.get("max_position_embeddings") or Training().max_length
+    positions = chosen.config.get("max_position_embeddings") or TrainingSection().max_length
     checked = check(
         name,
         found,
         source,
         count_tokens=lambda example: len(encoder.encode_example(example)),
-        longest=min(Training().max_length, int(positions)),
+        longest=min(TrainingSection().max_length, int(positions)),
     )
     if as_json:
         print(json.dumps(_as_json(checked, encoder), indent=2))

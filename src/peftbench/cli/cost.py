@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from peftbench.cost.costs import Cost
-    from peftbench.engine.costs import NoCost
+    from peftbench.cost.measure import NoCost
     from peftbench.spec import Benchmark, Probe
 
 
@@ -120,7 +120,7 @@ def _method_entries(text: str) -> list[Any]:
 def _probe_of(
     choice: Any, inference: str | None, training: str | None, repeats: int
 ) -> Probe | None:
-    from peftbench.engine.costs import default_probe
+    from peftbench.cost.measure import default_probe
     from peftbench.models import describe
 
     changed: dict[str, int] = {}
@@ -143,7 +143,7 @@ def _size(option: str, text: str) -> tuple[int, int]:
 def _outcomes(
     benchmark: Benchmark, choice: Any, predict: bool, device: str | None, probe: Any
 ) -> Iterator[tuple[str, Cost | NoCost]]:
-    from peftbench.engine import costs
+    from peftbench.cost import measure as costs
 
     def tell(label: str) -> None:
         print(f"{'predicting' if predict else 'measuring'} {label}", file=sys.stderr)
@@ -166,7 +166,7 @@ def _keep(found: list[tuple[str, Cost | NoCost]], folder: Path) -> None:
     try:
         for _, outcome in found:
             if isinstance(outcome, Cost):
-                opened.put_cost(outcome)
+                opened.results.commit(None, outcome.step, outcome)
     finally:
         opened.close()
 

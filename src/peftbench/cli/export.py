@@ -18,14 +18,21 @@ def export(
         Path, typer.Option("--output", "-o", help="Folder; made if missing.")
     ],
     benchmark: options.BenchmarkName = None,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle", help="Instead: all results and files, for `import bundle`."
+        ),
+    ] = False,
 ) -> None:
-    """Write records.jsonl, costs.jsonl, scores.parquet and predictions.parquet."""
+    """Write records, steps, costs, scores and predictions as JSON lines and Parquet."""
     from peftbench.store import Store
     from peftbench.store.export import export as write
+    from peftbench.store.transfer import bundle as pack
 
-    opened = Store.open(store, create=False)
-    try:
+    with Store.open(store, create=False) as opened:
+        if bundle:
+            print(pack(opened, output, [benchmark] if benchmark else []))
+            return
         for path in write(opened, output, benchmark):
             print(path)
-    finally:
-        opened.close()

@@ -52,6 +52,26 @@ def hf_method_comparison(
     print(f"peftbench report --store {store} --benchmark {name}")
 
 
+@imports.command("bundle")
+def bundle(folder: _Folder, store: _Store) -> None:
+    """Bring a bundle into a store: what `export --bundle` wrote. Nothing is written over.
+
+    Exit codes: 0 all is in, 1 with contradictions, 2 wrong usage.
+    """
+    from peftbench.store import Store
+    from peftbench.store.transfer import unbundle
+
+    with Store.open(store) as opened:
+        found = unbundle(opened, folder)
+    print(f"{found.added} results added, {found.known} known before")
+    if found.contradictions:
+        print(
+            f"{len(found.contradictions)} of them have other numbers here: "
+            f"`peftbench store check --store {store}` shows them."
+        )
+        raise typer.Exit(1)
+
+
 @imports.command("peft-factory")
 def peft_factory(folder: _Folder, store: _Store, name: _Name = "peft-factory") -> None:
     """Import output folders of PEFT-Factory: scored by both protocols, differences shown."""

@@ -15,9 +15,9 @@ from peftbench.cli._app import app
 from peftbench.errors import StoreError
 
 if TYPE_CHECKING:
-    from peftbench.engine.evidence import Evidence
-    from peftbench.engine.forecast import Forecast
-    from peftbench.engine.plan import Plan
+    from peftbench.evidence import Evidence
+    from peftbench.planning.forecast import Forecast
+    from peftbench.planning.plan import Plan
     from peftbench.store import Record
 
 
@@ -61,14 +61,14 @@ def plan(
     import os
 
     from peftbench import api
-    from peftbench.engine.fit import machine_memory_bytes
-    from peftbench.engine.forecast import forecast
-    from peftbench.engine.plan import make_plan
+    from peftbench.planning.fit import machine_memory_bytes
+    from peftbench.planning.forecast import forecast
+    from peftbench.planning.plan import make_plan
 
     benchmark, _ = options.benchmark(spec, model, methods, tasks, seeds, set_)
     made = make_plan(benchmark, api.data_folder(data_dir))
     folder = options.store_folder(store, benchmark.name)
-    records = _records(folder, must_exist=store is not None and store.exists())
+    records = _records(made, folder, must_exist=store is not None and store.exists())
     count = workers or len(os.sched_getaffinity(0))
     memory = int(memory_gb * 1e9) if memory_gb is not None else machine_memory_bytes()
     forecasts = forecast(
@@ -89,7 +89,7 @@ def plan(
 
 def _evidence(made: Plan, folder: Path, margin: float) -> Sequence[Evidence]:
     """What the plan can show, from the results that the store has already."""
-    from peftbench.engine.evidence import evidence
+    from peftbench.evidence import evidence
     from peftbench.store import Store
 
     try:
@@ -149,7 +149,8 @@ def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
     )
 
 
-def _records(folder: Any, *, must_exist: bool) -> dict[str, Record]:
+def _records(made: Plan, folder: Any, *, must_exist: bool) -> dict[str, Record]:
+    """The records of the planned cells that have ended; none where there is no store."""
     from peftbench.store import Store
 
     try:
@@ -159,7 +160,7 @@ def _records(folder: Any, *, must_exist: bool) -> dict[str, Record]:
             raise
         return {}
     try:
-        return store.records()
+        return store.records(made.cells)
     finally:
         store.close()
 
@@ -307,7 +308,7 @@ def _print_budgets(plan: Plan, console: Any) -> None:
 
 def _tuning(plan: Plan, forecasts: dict[str, Forecast], workers: int) -> str:
     """How many runs on the validation part come before, and what they take at most."""
-    from peftbench.engine.tuning import studies
+    from peftbench.search.tuning import studies
 
     found = studies(plan)
     trials = plan.benchmark.tuning.trials if plan.benchmark.tuning else 0
@@ -323,9 +324,9 @@ def _tuning(plan: Plan, forecasts: dict[str, Forecast], workers: int) -> str:
 
 def _print_settings(plan: Plan, console: Any) -> None:
     """Every training setting, and which methods want another."""
-    from peftbench.spec import Training
+    from peftbench.spec import Training, TrainingSection
 
-    shared = Training().over(plan.benchmark.training.model_dump(exclude_unset=True))
+    shared = TrainingSection().over(plan.benchmark.training.model_dump(exclude_unset=True))
     console.print("\nTraining settings (what a method wants otherwise stands behind it):")
     for name in Training.model_fields:
         value = getattr(shared, name)

@@ -2,129 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
-from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from peftbench.engine.rescore import Rescoring
-    from peftbench.engine.rescore_perturbed import PerturbedRescoring
-    from peftbench.evaluation.scores import PerturbedScores, Score
-    from peftbench.store import PlannedCell, Store
+    from peftbench.engine.regrade import Regraded
 
 
 @app.command()
 def rescore(
     store: options.ExistingStore,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Its cells alone; default those of all.")
-    ] = None,
+    benchmark: options.BenchmarkName = None,
     unsafe_run_code: options.UnsafeRunCode = False,
 ) -> None:
-    """Score all finished cells again from their stored predictions, and show what changed.
-    So are adapters that were scored on perturbed test sets.
+    """Grade all finished cells of a benchmark again from their stored predictions, on every
+    test set, and show what changed.
 
-    Records stay as they are; reports show the newest scores, and `show` tells all.
+    Earlier grades stay as they are; reports show the newest, and `show` tells all. Exit codes:
+    0 all could be graded, 1 some could not, 2 wrong usage.
     """
     from rich.console import Console
 
+    from peftbench.api import Experiment
     from peftbench.cli._print import plain_table
-    from peftbench.engine.rescore import rescore as again
-    from peftbench.engine.rescore_perturbed import rescore_perturbed
-    from peftbench.store import Store
 
-    opened = Store.open(store, create=False)
-    try:
-        planned = _planned(opened, benchmark)
-        found = list(again(opened, planned, unsafe_run_code=unsafe_run_code))
-        perturbed = list(rescore_perturbed(opened, planned))
-    finally:
-        opened.close()
-    rows = [row for one in found for row in _changes(planned[one.record.cell.id], one)]
-    for one in perturbed:
-        rows += _perturbed_changes(planned[one.evaluation.cell_id], one)
+    with Experiment.open(store, benchmark) as experiment:
+        found = experiment.rescore(unsafe_run_code=unsafe_run_code)
+    rows = [row for one in found for row in _changes(one)]
     if rows:
         plain_table(Console(highlight=False), _TITLES, rows)
-    _say("finished cells", found, [_name(planned[one.record.cell.id]) for one in found])
-    if perturbed:
-        names = [
-            f"{_name(planned[one.evaluation.cell_id])} · {one.evaluation.test_set.name}"
-            for one in perturbed
-        ]
-        _say("scores on perturbed sets", perturbed, names)
-
-
-def _say(
-    what: str, found: Sequence[Rescoring | PerturbedRescoring], names: Sequence[str]
-) -> None:
-    for name, one in zip(names, found, strict=True):
+    for one in found:
         if one.reason:
-            print(f"{name}: not scored again: {one.reason}")
+            print(f"{one.planned.name} · {one.test_set}: not scored again: {one.reason}")
+    print(_summed_up(found))
+    raise typer.Exit(1 if any(one.reason for one in found) else 0)
+
+
+_TITLES = ["model", "method", "task", "seed", "test set", "metric", "old", "new"]
+
+
+def _summed_up(found: Sequence[Regraded]) -> str:
     changed = sum(one.is_changed for one in found)
     failed = sum(bool(one.reason) for one in found)
-    print(
-        f"{len(found)} {what}: {changed} changed, "
+    return (
+        f"{len(found)} test sets of finished cells: {changed} changed, "
         f"{len(found) - changed - failed} the same, {failed} not scored again"
     )
 
 
-_TITLES = ["model", "method", "task", "seed", "test set", "metric", "old", "new"]
-#: Test set and metric.
-_Place = tuple[str, str]
-
-
-def _planned(store: Store, benchmark: str | None) -> dict[str, PlannedCell]:
-    """The cells of one benchmark, or of all."""
-    stored = store.benchmarks()
-    chosen = [one for one in stored if benchmark in (None, one.name)]
-    if not chosen:
-        raise InvalidSpec(
-            f"{store.folder} holds no benchmark"
-            f"{f' called {benchmark!r}' if benchmark else ''}; it has "
-            f"{', '.join(one.name for one in stored) or 'none'}."
-        )
-    return {cell.cell.id: cell for one in chosen for cell in one.cells}
-
-
-def _changes(planned: PlannedCell, one: Rescoring) -> list[list[str]]:
-    return _differences(planned, _values(one.old), _values(one.new))
-
-
-def _perturbed_changes(planned: PlannedCell, one: PerturbedRescoring) -> list[list[str]]:
-    test_set = one.evaluation.test_set.name
-
-    def values(found: PerturbedScores) -> dict[_Place, float]:
-        clean = (f"{test_set}, clean", found.clean.metric)
-        return {**_values(found.scores), clean: found.clean.value}
-
-    return _differences(planned, values(one.old), values(one.new))
-
-
-def _values(scores: Sequence[Score]) -> dict[_Place, float]:
-    return {(score.test_set, score.metric): score.value for score in scores}
-
-
-def _differences(
-    planned: PlannedCell, old: Mapping[_Place, float], new: Mapping[_Place, float]
-) -> list[list[str]]:
+def _changes(one: Regraded) -> list[list[str]]:
     """One line for every score that is not what it was."""
-    seed = "-" if planned.cell.seed is None else str(planned.cell.seed)
-    place = [planned.model, planned.label, planned.cell.task.name, seed]
+    cell = one.planned.cell
+    seed = "-" if cell.seed is None else str(cell.seed)
+    place = [one.planned.model, one.planned.label, cell.task.name, seed]
+    old, new = (
+        {(score.test_set, score.metric): score.value for score in scores}
+        for scores in (one.old, one.new)
+    )
     return [
-        [*place, *what, _shown(old.get(what)), _shown(new.get(what))]
-        for what in {**new, **old}
-        if old.get(what) != new.get(what)
+        [*place, *name, _shown(old.get(name)), _shown(new.get(name))]
+        for name in {**new, **old}
+        if old.get(name) != new.get(name)
     ]
-
-
-def _name(planned: PlannedCell) -> str:
-    seed = "" if planned.cell.seed is None else f" · seed {planned.cell.seed}"
-    return f"{planned.model} · {planned.label} · {planned.cell.task.name}{seed}"
 
 
 def _shown(value: float | None) -> str:

@@ -16,35 +16,35 @@ def robustness(
 ) -> None:
     """Score the kept adapters of a finished benchmark on perturbed test sets.
 
-    Nothing is trained, and no record is changed. Exit codes: 0 every finished cell is
-    scored, 1 some have no adapter kept, 2 wrong usage.
+    Nothing is trained: `run --robust` also trains adapters again that were not kept. Exit
+    codes: 0 every finished cell is scored, 1 some have no adapter kept, 2 wrong usage.
     """
     from rich.console import Console
 
-    from peftbench import api
+    from peftbench.api import Experiment
     from peftbench.cli._print import print_table
     from peftbench.cli._progress import progress
-    from peftbench.cli.run import say_what_is_unscored, say_without_rows
-    from peftbench.engine.robustness import evaluate_kept, outstanding, plan_of
+    from peftbench.cli.run import say_without_rows
     from peftbench.report.robustness import robustness_tables
-    from peftbench.store import Store
 
     console = Console()
-    opened = Store.open(store, create=False)
-    try:
-        stored = api.stored_benchmark(opened, benchmark)
-        plan = plan_of(stored, api.data_folder(data_dir))
-        say_without_rows(plan, console)
-        cells = {planned.cell.id: planned for planned in plan.cells}
-        with progress(cells, 0, console) as listen:
-            evaluate_kept(plan, opened, listen)
-        unscored = outstanding(plan, opened).must_run_again
-        results = api.results(opened, stored.name)
-    finally:
-        opened.close()
+    with Experiment.open(store, benchmark, data_dir=data_dir) as experiment:
+        experiment.with_robustness()
+        say_without_rows(experiment.plan, console)
+        with progress(0, console) as listen:
+            unscored = experiment.look_again(listen=listen)
+        results = experiment.results()
     for model in results.summary.models:
         for table in robustness_tables(results.summary, model):
             print_table(table, console)
     print(f"Report: {results.write_report()}")
-    say_what_is_unscored(unscored, console)
+    if unscored:
+        lines = "".join(f"\n  {one.name} ({one.cell.short_id})" for one in unscored)
+        console.print(
+            f"Not scored on every perturbed set, because no adapter was kept:{lines}\n"
+            "`peftbench run ... --robust` trains these adapters again.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     raise typer.Exit(1 if unscored else 0)

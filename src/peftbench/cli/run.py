@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -14,8 +13,9 @@ from peftbench.cli._app import app
 from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from peftbench.engine.plan import Plan
-    from peftbench.store import PlannedCell, Store
+    from peftbench.api import Experiment
+    from peftbench.planning.plan import Plan
+    from peftbench.store import PlannedCell
 
 INTERRUPTED = 130
 _STATUSES = ("failed", "diverged", "oom", "lost")
@@ -37,10 +37,7 @@ def run(
     ] = None,
     retry: Annotated[
         str | None,
-        typer.Option(
-            help="Run cells again: failed, diverged, oom, lost, all, unscored (without "
-            "an adapter for --robust), or a cell id."
-        ),
+        typer.Option(help="Run cells again: failed, diverged, oom, lost, all, or a cell."),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget this benchmark's results; asks first.")
@@ -63,37 +60,25 @@ def run(
 
     from rich.console import Console
 
-    from peftbench import api
+    from peftbench.api import Experiment
     from peftbench.cli._progress import progress
     from peftbench.engine.local import default_workers
-    from peftbench.engine.plan import make_plan
-    from peftbench.engine.robustness import outstanding
-    from peftbench.store import Store
 
     console = Console()
-    folder = options.store_folder(store, benchmark.name)
-    plan = make_plan(benchmark, api.data_folder(data_dir))
-    opened = Store.open(folder)
+    experiment = Experiment(benchmark, store=store, data_dir=data_dir)
+    experiment.origin = origin
+    plan = experiment.plan
     count = workers or default_workers()
     try:
         if fresh:
-            _forget_all(opened, _own(opened, plan), yes=yes)
-        plan = api.tuned(
-            plan,
-            opened,
-            workers=count,
-            watch=lambda cells: progress(
-                {p.cell.id: p for p in cells}, len(cells), console
-            ),
-        )
-        api.remember(plan, opened, origin)
-        cells = {planned.cell.id: planned for planned in plan.cells}
+            _forget_all(experiment, yes=yes)
         if retry:
-            opened.forget(_to_retry(plan, opened, retry))
-        to_do = len(cells) - len(opened.records(cells))
+            experiment.forget(_to_retry(experiment, retry))
+        done = len(experiment.ended())
         console.print(
-            f"{benchmark.name}: {len(cells)} cells, {len(cells) - to_do} done, {to_do} to do; "
-            f"{count} worker{'s' * (count > 1)}; results in {folder}",
+            f"{benchmark.name}: {len(plan.cells)} cells, {done} done, "
+            f"{len(plan.cells) - done} to do; {count} worker{'s' * (count > 1)}; results in "
+            f"{experiment.folder}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -101,23 +86,18 @@ def run(
         say_without_rows(plan, console)
         if note := _about_programs(plan, unsafe=unsafe_run_code):
             console.print(note, markup=False, highlight=False, soft_wrap=True)
-        with progress(cells, to_do, console) as listen:
-            results = api.execute(
-                plan,
-                opened,
+        with progress(len(plan.cells) - done, console) as listen:
+            results = experiment.run(
                 workers=count,
                 measure_costs=costs,
                 unsafe_run_code=unsafe_run_code,
                 listen=listen,
             )
-        unscored = outstanding(plan, opened).must_run_again
     except KeyboardInterrupt:
         _interrupted(console)
     finally:
-        opened.close()
-    code = show_results(results, console)
-    say_what_is_unscored(unscored, console)
-    raise typer.Exit(1 if unscored else code)
+        experiment.close()
+    raise typer.Exit(show_results(results, console))
 
 
 def _interrupted(console: Any) -> NoReturn:
@@ -198,55 +178,30 @@ def say_without_rows(plan: Plan, console: Any) -> None:
         )
 
 
-def say_what_is_unscored(cells: Sequence[PlannedCell], console: Any) -> None:
-    """Name the cells whose adapters are gone before a perturbed set was scored."""
-    from peftbench.engine.robustness import describe
-
-    if not cells:
-        return
-    lines = "".join(f"\n  {line}" for line in describe(cells))
-    console.print(
-        f"Not scored on every perturbed set, because no adapter was kept:{lines}\n"
-        "Run them again with `peftbench run ... --robust --retry unscored`.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _to_retry(plan: Plan, store: Store, what: str) -> list[str]:
+def _to_retry(experiment: Experiment, what: str) -> list[PlannedCell]:
     """The cells that `--retry` names."""
-    from peftbench.engine.robustness import outstanding
+    from peftbench.errors import PeftbenchError
 
-    if what == "unscored":
-        return [planned.cell.id for planned in outstanding(plan, store).must_run_again]
-    records = store.records(planned.cell.id for planned in plan.cells)
-    failed = {i: r.status for i, r in records.items() if r.status != "finished"}
+    failed = [
+        (planned, record.status)
+        for planned, record in experiment.ended()
+        if record.status != "finished"
+    ]
     if what == "all":
-        return list(failed)
+        return [planned for planned, _ in failed]
     if what in _STATUSES:
-        return [cell for cell, status in failed.items() if status == what]
-    found = [cell for cell in records if cell.startswith(what)]
-    if len(what) >= 4 and len(found) == 1:
-        return found
-    raise InvalidSpec(
-        f"--retry {what}: none of {', '.join(_STATUSES)}, all, unscored, nor the id of a cell "
-        "of this benchmark (at least four digits)."
-    )
+        return [planned for planned, status in failed if status == what]
+    try:
+        return [experiment.cell(what)]
+    except PeftbenchError as error:
+        raise InvalidSpec(
+            f"--retry {what}: none of {', '.join(_STATUSES)} and all, nor a cell of this "
+            f"benchmark. {error}"
+        ) from error
 
 
-def _own(store: Any, plan: Any) -> list[str]:
-    """The cells of a plan and of the same benchmark as it was run, with their trials."""
-    ids = {planned.cell.id for planned in plan.cells}
-    for benchmark in store.benchmarks():
-        if benchmark.name == plan.benchmark.name:
-            ids |= {planned.cell.id for planned in benchmark.cells}
-    trials = (trial for record in store.records(ids).values() for trial in record.trials)
-    return [*ids, *(cell_id for trial in trials for cell_id in trial.cells)]
-
-
-def _forget_all(store: Any, cell_ids: list[str], *, yes: bool) -> None:
-    stored = store.records(cell_ids)
-    if stored and not yes:
-        typer.confirm(f"Forget {len(stored)} results in {store.folder}?", abort=True)
-    store.forget(cell_ids)
+def _forget_all(experiment: Experiment, *, yes: bool) -> None:
+    ended = len(experiment.ended())
+    if ended and not yes:
+        typer.confirm(f"Forget {ended} results in {experiment.folder}?", abort=True)
+    experiment.forget_all()

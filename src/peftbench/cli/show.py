@@ -8,9 +8,14 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from peftbench.store import Record
 
 
 def _print_scores(scored: Any, console: Console) -> None:
@@ -47,62 +52,77 @@ _ZERO_IS_NOT_TOLD = ("threads", "version", "max_length", "steps", "resumed")
 
 @app.command()
 def show(
-    cell: Annotated[str, typer.Argument(help="A cell's id, or how it begins.")],
+    cell: Annotated[
+        str, typer.Argument(help="The beginning of an id, or a name: lora/sst2/1.")
+    ],
     store: options.ExistingStore,
+    benchmark: options.BenchmarkName = None,
     examples: Annotated[int, typer.Option(min=0, help="Predictions to print.")] = 5,
     as_json: options.Json = False,
 ) -> None:
     """Show one cell: settings, scores, validations, provenance, example predictions."""
     from rich.console import Console
 
+    from peftbench.api import find_cell, stored_benchmark
     from peftbench.store import Store
 
-    opened = Store.open(store, create=False)
-    try:
-        record = opened.record(cell)
-        table = opened.predictions(record.cell.id)
-        again = opened.rescorings.by_cell([record.cell.id]).get(record.cell.id, ())
-        perturbed = opened.evaluations.in_force([record.cell.id]).get(record.cell.id, ())
-    finally:
-        opened.close()
+    with Store.open(store, create=False) as opened:
+        named = [benchmark] if benchmark else opened.benchmark_names()
+        cells = [one for name in named for one in stored_benchmark(opened, name).cells]
+        planned = find_cell(cells, cell)
+        record = opened.record(planned)
+        if record is None:
+            raise InvalidSpec(f"The cell {planned.name} has not been run yet.")
+        table = opened.predictions(planned.cell.id)
+        grades = opened.results.looking_at([planned.cell.id], "grade")
+    again = [one.outcome for one in grades.get(planned.cell.id, ())][:-1]
     rows = table.slice(0, examples).to_pylist() if table is not None else []
     if as_json:
         import json
 
         found = {
             **record.model_dump(mode="json"),
-            "rescored": [one.model_dump(mode="json") for one in again],
-            "perturbed": [one.model_dump(mode="json") for one in perturbed],
+            "name": planned.name,
+            "id": planned.cell.id,
+            "train": planned.cell.train.id if planned.cell.train else None,
+            "earlier_grades": [one.model_dump(mode="json") for one in again],
             "predictions": rows,
         }
         print(json.dumps(found, indent=2))
         return
     console = Console(highlight=False)
-    _print_record(record, again, perturbed, console)
+    console.print(planned.name, style="bold", markup=False)
+    _print_record(record, again, console)
     for row in rows:
         _print_prediction(row, console)
 
 
-def _print_record(record: Any, again: Any, perturbed: Any, console: Console) -> None:
+def _print_record(record: Record, earlier: Sequence[Any], console: Console) -> None:
     import yaml
 
-    asked = record.cell.model_dump(mode="json")
+    cell = record.cell
+    asked = cell.model_dump(mode="json")
     whose = "" if record.kind == "run" else f" ({record.kind}, not run here)"
-    console.print(
-        f"cell {record.cell.id}: {record.status}{whose}", style="bold", markup=False
-    )
+    console.print(f"cell {cell.id}: {record.status}{whose}", style="bold", markup=False)
+    if cell.train:
+        kept = "kept" if record.has_adapter else "not kept"
+        console.print(
+            f"trained by step {cell.train.id}; its adapter is {kept}", markup=False
+        )
     if record.error:
         console.print(record.error, markup=False)
     _print_scores(record, console)
-    for one in again:
+    for one in earlier:
         console.print(
-            f"scored again {one.rescored_at} by peftbench {one.peftbench_version} "
+            f"graded before, {one.graded_at} by peftbench {one.peftbench_version} "
             f"(task version {one.task_version}, scorer {one.scorer[:12]}):",
             markup=False,
         )
         _print_scores(one, console)
-    for one in perturbed:
-        console.print(f"  on {one.test_set.name}: {_compared(one)}", markup=False)
+    for evaluation in record.evaluations:
+        console.print(
+            f"  on {evaluation.test_set.name}: {_compared(evaluation)}", markup=False
+        )
     for look in record.validations:
         chosen = "  <- kept" if look.step == record.best_step else ""
         console.print(
@@ -118,8 +138,6 @@ def _print_record(record: Any, again: Any, perturbed: Any, console: Console) -> 
             "trainable_parameters",
             "stored_bytes",
             "micro_batch_size",
-            "task",
-            "method",
             "counts",
             "facts",
             "seconds",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from peftbench.spec.frozen import Frozen, digest
-from peftbench.spec.steps import CellMethod, Probe
+from peftbench.spec.frozen import Frozen
+from peftbench.spec.steps import Base, CellMethod, Measure, Probe
 
 
 class Memory(Frozen):
@@ -51,6 +51,9 @@ class Cost(Frozen):
     method: CellMethod
     probe: Probe
     device: str
+    """The device and the machine's name."""
+    device_kind: str = "cpu"
+    """"cpu", or a GPU's name."""
     trainable_parameters: int
     head_parameters: int = 0
     """Of these, in an output layer that is not the input embedding too."""
@@ -89,13 +92,14 @@ class Cost(Frozen):
     packages: Mapping[str, str]
 
     @property
-    def id(self) -> str:
-        """Same question, same id: SHA-256 over what was asked and on what device."""
-        asked = self.model_dump(
-            mode="json",
-            include={"basis", "model_identity", "dtype", "method", "probe", "device"},
+    def step(self) -> Measure:
+        """What was asked: the step that this is the outcome of."""
+        return Measure(
+            base=Base(identity=self.model_identity, dtype=self.dtype),
+            method=self.method,
+            probe=self.probe,
+            device=self.device_kind,
         )
-        return digest(asked)
 
     @property
     def adapter_parameters(self) -> int:

@@ -33,6 +33,7 @@ from peftbench.training.data import TrainingData
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
+from peftbench.training.validation import Validation
 
 
 @dataclass
@@ -146,7 +147,9 @@ class AdapterRun:
         member = Member(
             run,
             validate=lambda: self._validate(adapted, task, validation, chooses),
-            checkpoints=TimedKeeper(self.checkpoints, self.clock) if self.checkpoints else None,
+            checkpoints=TimedKeeper(self.checkpoints, self.clock)
+            if self.checkpoints
+            else None,
             on_step=self.on_step,
         )
         with (
@@ -188,7 +191,9 @@ class AdapterRun:
     def _outcome(self, run: Run | None, fit: Bounded, count: int) -> Trained:
         return Trained(
             manifest=self.manifest(),
-            validations=tuple(run.progress.validations) if run else (),
+            validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
+            if run
+            else (),
             steps=run.progress.step if run else 0,
             best_step=run.progress.best_step if run else None,
             trainable_parameters=count,

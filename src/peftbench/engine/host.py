@@ -120,7 +120,9 @@ class ModelHost:
             return Rows(data.further_tests[test_set.name])
         return Rows(data.examples["test"])
 
-    def _perturbed_rows(self, test_set: TestSet, task: str, limit: int | None) -> PerturbedData:
+    def _perturbed_rows(
+        self, test_set: TestSet, task: str, limit: int | None
+    ) -> PerturbedData:
         key = f"{test_set.name}|{task}|{limit}"
         if key not in self._perturbed:
             self._perturbed[key] = load_perturbed(
@@ -150,5 +152,3 @@ def longest_input(step: Train | Predict, method: Method, base: BaseModel) -> int
     virtual = getattr(method, "num_virtual_tokens", 0)
     room = (base.max_positions or step.max_length + virtual) - virtual
     return min(step.max_length, room)
-
-

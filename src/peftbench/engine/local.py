@@ -107,7 +107,9 @@ class LocalEngine:
 
     def _wait(self, queue: Queue) -> None:
         while left := queue.units_left():
-            self._pause(queue, min(self.workers, len(left)) if not self._processes else None)
+            self._pause(
+                queue, min(self.workers, len(left)) if not self._processes else None
+            )
 
     def _pause(self, queue: Queue, workers: int | None = None) -> None:
         """Let a moment pass; hear what happens, replace who died."""

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from peftbench import tasks
+from peftbench.encoding.encode import Encoder
 from peftbench.engine.adapter import AdapterRun
 from peftbench.engine.clock import PhaseClock
 from peftbench.engine.grade import grade
-from peftbench.encoding.encode import Encoder
 from peftbench.engine.host import ModelHost, encoder_of, longest_input
 from peftbench.errors import CellFailed, DataError, PeftbenchError, StoreError
 from peftbench.evaluation import metrics
@@ -137,7 +137,9 @@ class Unit:
         trial, run = self.work.trial, known.outcome
         assert trial is not None
         assert isinstance(run, Trained)
-        self.store.results.commit(self.lease, trial, tried(run, trial.stop_below, self._higher))
+        self.store.results.commit(
+            self.lease, trial, tried(run, trial.stop_below, self._higher)
+        )
 
     def _look(self, look: Look) -> None:
         predict = look.predict
@@ -305,9 +307,7 @@ class Unit:
         )
         return self._run
 
-    def _attempt(
-        self, step: AnyStep, make: Callable[[Path], AnyOutcome | None]
-    ) -> None:
+    def _attempt(self, step: AnyStep, make: Callable[[Path], AnyOutcome | None]) -> None:
         """Do a step and commit what came of it, whatever that is."""
         staging = self.store.results.staging(step.id, self.lease.token)
         outcome: AnyOutcome | None
@@ -393,7 +393,9 @@ def tried(run: Trained, stop_below: Sequence[float | None], higher: bool) -> Tri
     """How far a whole run would have got as a trial with these bounds."""
     best: float | None = None
     sign = 1 if higher else -1
-    for place, (look, bound) in enumerate(zip(run.validations, stop_below, strict=False), 1):
+    for place, (look, bound) in enumerate(
+        zip(run.validations, stop_below, strict=False), 1
+    ):
         best = look.score if best is None else max(best, look.score, key=lambda s: sign * s)
         if bound is not None and sign * best < sign * bound:
             kept = run.validations[:place]
@@ -402,7 +404,9 @@ def tried(run: Trained, stop_below: Sequence[float | None], higher: bool) -> Tri
 
 
 def _tried(run: Trained, kept: Sequence[Any], *, is_pruned: bool, sign: int) -> Tried:
-    best_step = max(kept, key=lambda look: (sign * look.score, look.step)).step if kept else None
+    best_step = (
+        max(kept, key=lambda look: (sign * look.score, look.step)).step if kept else None
+    )
     return Tried(
         status=run.status,
         error=run.error,

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,9 @@ class WorkerLoop:
         """Do what is wanted until the run is over; waits while others do the last of it, for
         they may die and leave it to this one."""
         while True:
-            claimed = self.queue.claim(self.job.holder, lease_seconds=self.job.lease_seconds)
+            claimed = self.queue.claim(
+                self.job.holder, lease_seconds=self.job.lease_seconds
+            )
             if claimed is not None:
                 self.do(claimed)
             elif self.queue.is_over():
@@ -98,7 +101,7 @@ class WorkerLoop:
             if self._host is not None:
                 self._host.take_off()
             self.queue.tell("dropped", unit)
-        except PeftbenchError:
+        except Exception:
             self._give_back(claimed.lease)
             raise
         log.info("%s done", unit[:12])
@@ -178,6 +181,15 @@ def main(job: Job) -> None:
         pass
     except PeftbenchError as error:
         store.queue(job.run).tell("broken", "", str(error))
+    except (
+        Exception
+    ) as error:  # ours, not the work's: nothing would be better the next time
+        log.exception("a worker failed")
+        where = traceback.format_exc(limit=-3)
+        said = (
+            f"A worker failed ({type(error).__name__}: {error}). Please report it:\n{where}"
+        )
+        store.queue(job.run).tell("broken", "", said)
     finally:
         store.close()
 

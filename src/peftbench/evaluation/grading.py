@@ -88,9 +88,7 @@ class Reader:
         task = self._narrowed
         reason = self.execution.reason if self.execution else "no program was run"
         drawn = min((len(row.samples) for row in rows), default=0)
-        found = grade(
-            task, answers, test_set=self.test_set, samples=drawn, reason=reason
-        )
+        found = grade(task, answers, test_set=self.test_set, samples=drawn, reason=reason)
         likely = [self._merged(row.likelihood_answer) for row in rows]
         scores = (*found.scores, *likelihood_scores(answers, likely, self.test_set))
         if self.reading is None:

@@ -17,11 +17,11 @@ from typing import Literal
 
 from peftbench import tasks
 from peftbench.cost import closed_form
+from peftbench.methods._build import rebuild
+from peftbench.models import Shapes
 from peftbench.planning.fit import Misfit, misfit
 from peftbench.planning.memory_forecast import Lengths, MemoryForecast, shapes_of
-from peftbench.methods._build import rebuild
 from peftbench.planning.plan import Plan
-from peftbench.models import Shapes
 from peftbench.spec import Cell
 from peftbench.store import Record
 from peftbench.tasks._data import TaskData, load_task_data

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peftbench.cost import closed_form
-from peftbench.methods._build import rebuild
-from peftbench.planning.plan import Plan
 from peftbench.errors import ModelError
+from peftbench.methods._build import rebuild
 from peftbench.models import Shapes
+from peftbench.planning.plan import Plan
 from peftbench.spec import Cell
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class MemoryForecast:
 
     def _exact(self, cell: Cell, lengths: Lengths) -> int | None:
         from peftbench.cost.count import Inputs
+        from peftbench.cost.measure import this_device
         from peftbench.cost.predict import dtype_on, model_without_data, predict
-        from peftbench.engine.costs import this_device
 
         source, device = self.plan.models[cell.model.identity], this_device()
         length, answer_length = lengths

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench import tasks
-from peftbench.planning.perturbed import perturbed_sets
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.score import task_facts
@@ -16,21 +15,20 @@ from peftbench.methods._budget import solve
 from peftbench.methods._build import about, build, cell_method
 from peftbench.models import ModelSource, Shapes, resolve
 from peftbench.models._device import resolved_dtype
+from peftbench.planning.perturbed import perturbed_sets
 from peftbench.spec import (
     Benchmark,
     Cell,
-    CellMethod,
     CellModel,
     CellTask,
     MethodChoice,
     ModelChoice,
     Sampling,
     SettledBudget,
-    TestSet,
     Training,
 )
-from peftbench.store import PlannedCell, TrialResult
-from peftbench.tasks._data import data_identity
+from peftbench.store import PlannedCell
+from peftbench.tasks._data import data_identity, further_tests
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
             model=_shown(model, benchmark.models),
             label=choice.label,
             task=facts[task],
-            method=method_facts(cell_method(choice, method)),
+            method=about(cell_method(choice, method)),
             budget=settled,
             further_tests=further[task],
             perturbed=perturbed.get(task, ()),
@@ -95,12 +93,6 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
         data_dir,
         without_rows,
     )
-
-
-def method_facts(method: CellMethod) -> MethodFacts:
-    """What a record tells of a method."""
-    family, paper = about(method)
-    return MethodFacts(family=family, paper=paper)
 
 
 def _sized(

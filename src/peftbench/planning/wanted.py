@@ -32,7 +32,9 @@ def wanted(
         if train is not None and status.get(train.id, "finished") != "finished":
             continue
         looks = tuple(
-            Look(predict=predict, grade=None if is_graded else grade_step(one.cell, predict))
+            Look(
+                predict=predict, grade=None if is_graded else grade_step(one.cell, predict)
+            )
             for predict in one.predicts
             if status.get(predict.id, "finished") == "finished"
             for is_graded in [_covers(one.cell, graded.get(predict.id, ()))]

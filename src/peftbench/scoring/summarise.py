@@ -29,9 +29,9 @@ from peftbench.scoring.summary import (
     Trouble,
 )
 from peftbench.scoring.tuning import expected_best
-from peftbench.store.planned import best_trial
 from peftbench.spec import Protocol
 from peftbench.spec.facts import MethodFacts
+from peftbench.store.planned import best_trial
 from peftbench.store.record import Kind, Provenance, Record, Status
 
 

@@ -64,7 +64,10 @@ class Study:
         return tuple(self._work(one.cell, settings, earlier) for one in self.templates)
 
     def _work(
-        self, template: Cell, settings: Mapping[str, Any], earlier: Sequence[Mapping[str, Tried]]
+        self,
+        template: Cell,
+        settings: Mapping[str, Any],
+        earlier: Sequence[Mapping[str, Tried]],
     ) -> Work:
         cell = with_settings(template, settings).model_copy(
             update={"seed": self.tuning.seed}
@@ -99,15 +102,21 @@ class TuningSource:
     plan: Plan
     store: Store
     keep_adapters: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    """What people call the trials that were asked for, by unit."""
     _asked: set[str] = field(default_factory=set)
     _states: dict[str, _State] = field(default_factory=dict)
 
     def ask(self) -> Sequence[Work] | None:
         """What is wanted now; None: all searches have ended and their final runs are wanted."""
-        works: list[Work] = []
+        works = [] if self._states else self._untuned()
         for study in self._open():
             state = self._states[study.key]
-            works += self._advance(state)
+            trials = self._advance(state)
+            for one, template in zip(trials, study.templates, strict=False):
+                name = f"{template.model} · {template.label} · {template.cell.task.name}"
+                self.names.setdefault(one.unit, f"{name} · trial {len(state.tried)}")
+            works += trials
             if state.is_over:
                 works += self._final_works(study, state)
         new = [one for one in works if not set(one.step_ids) <= self._asked]
@@ -121,6 +130,11 @@ class TuningSource:
         at the best so far."""
         found = {study.key: state.tried for study, state in self._all()}
         return _final(self.plan, [study for study, _ in self._all()], found)
+
+    def _untuned(self) -> list[Work]:
+        """The runs of cells that have nothing to tune."""
+        cells = [one for one in self.plan.cells if one.cell.training is None]
+        return wanted(cells, self.store.results, keep_adapters=self.keep_adapters)
 
     def _all(self) -> list[tuple[Study, _State]]:
         if not self._states:
@@ -136,7 +150,9 @@ class TuningSource:
             settings = suggest(state.study, state.tried)
             works = state.study.works(settings, state.earlier)
             outcomes = self._outcomes(works)
-            missing = [one for one, found in zip(works, outcomes, strict=True) if found is None]
+            missing = [
+                one for one, found in zip(works, outcomes, strict=True) if found is None
+            ]
             if missing:
                 return missing
             by_task = {

@@ -20,8 +20,11 @@ class Frozen(BaseModel):
     )
 
     def model_copy(
-        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
-    ) -> Self:  # noqa: ARG002
+        self,
+        *,
+        update: Mapping[str, Any] | None = None,
+        deep: bool = False,  # noqa: ARG002
+    ) -> Self:
         """A copy with other values, validated as the original was. What was computed from
         the old values, such as an id, does not travel with it."""
         said = {name: getattr(self, name) for name in self.model_fields_set}

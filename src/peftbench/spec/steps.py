@@ -90,15 +90,15 @@ class Train(Step):
     kind: ClassVar[str] = "train"
 
     base: Base
-    chat_template: bool | None
+    chat_template: bool | None = None
     method: CellMethod
     task: CellTask
     protocol: Protocol
-    train_limit: int | None
-    validation_limit: int | None
+    train_limit: int | None = None
+    validation_limit: int | None = None
     max_length: int
-    seed: int | None
-    training: Training | None
+    seed: int | None = None
+    training: Training | None = None
     """Only imports, of which it is not told, have none."""
     origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
 
@@ -120,14 +120,14 @@ class Predict(Step):
     kind: ClassVar[str] = "predict"
 
     base: Base
-    chat_template: bool | None
-    adapter: str | None
+    chat_template: bool | None = None
+    adapter: str | None = None
     """Id of the step that made it; None: `method` trains nothing."""
     method: CellMethod | None = None
     task: CellTask
     protocol: Protocol
     test_set: TestSet = TestSet()
-    test_limit: int | None
+    test_limit: int | None = None
     max_length: int
     sampling: Sampling | None = None  # None: no metric of the task takes samples
     sampling_seed: int | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import time
@@ -156,7 +155,7 @@ class Database:
         if self._file is None:
             return
         try:
-            same = os.stat(self._file).st_ino == self._inode
+            same = self._file.stat().st_ino == self._inode
         except OSError:
             same = False
         if not same:

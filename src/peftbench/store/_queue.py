@@ -27,7 +27,9 @@ class Event:
 
     number: int
     at: float  # seconds since 1970, by the database's clock
-    what: str  # "started", "finished", "failed", "dropped", "measuring", "worker broke", ...
+    what: (
+        str  # "started", "finished", "failed", "dropped", "measuring", "worker broke", ...
+    )
     unit: str
     detail: str
 
@@ -113,7 +115,9 @@ class Queue:
             self.claims.update(connection, claimed.lease, holder="")
             table = tables.wanted
             connection.execute(
-                sa.update(table).where(table.c.number == claimed.number).values(is_done=True)
+                sa.update(table)
+                .where(table.c.number == claimed.number)
+                .values(is_done=True)
             )
             self._tell(connection, what, claimed.work.unit, detail)
 
@@ -129,8 +133,9 @@ class Queue:
             if connection.execute(left.limit(1)).first() is not None:
                 return False
             row = connection.execute(
-                sa.select(run.c.is_open, (run.c.expires_at < self.database.now).label("dead"))
-                .where(run.c.run == self.run)
+                sa.select(
+                    run.c.is_open, (run.c.expires_at < self.database.now).label("dead")
+                ).where(run.c.run == self.run)
             ).first()
         return row is None or not row.is_open or bool(row.dead)
 
@@ -193,5 +198,3 @@ class Queue:
                 sa.update(table).where(table.c.run == self.run).values(**values)
             )
         )
-
-

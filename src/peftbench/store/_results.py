@@ -16,7 +16,7 @@ from peftbench.errors import StoreError
 from peftbench.spec.frozen import canonical_json
 from peftbench.spec.steps import KINDS, AnyStep, Grade, Predict
 from peftbench.store import _tables as tables
-from peftbench.store._claims import Claims, Lease
+from peftbench.store._claims import Claims, Lease, next_token
 from peftbench.store._database import Database, in_parts
 from peftbench.store._files import FileFacts, explained, facts_of, publish, sha256
 from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome
@@ -101,12 +101,16 @@ class Results:
         with self.database.reading() as connection:
             for part in in_parts(step_ids):
                 rows = connection.execute(
-                    sa.select(table.c.step_id, table.c.status).where(table.c.step_id.in_(part))
+                    sa.select(table.c.step_id, table.c.status).where(
+                        table.c.step_id.in_(part)
+                    )
                 )
                 found.update({row.step_id: row.status for row in rows})
         return found
 
-    def graded_metrics(self, predict_ids: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
+    def graded_metrics(
+        self, predict_ids: Iterable[str]
+    ) -> dict[str, list[tuple[str, ...]]]:
         """The metrics of every grade of these predictions, without reading what came of it."""
         table = tables.results
         found: dict[str, list[tuple[str, ...]]] = {}
@@ -128,6 +132,17 @@ class Results:
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(table.c.step_id).order_by(table.c.number))
             return [row.step_id for row in rows]
+
+    def folders(self) -> list[str]:
+        """Names of the folders that results have."""
+        table = tables.results
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(table.c.folder).where(table.c.folder != ""))
+            return list(rows.scalars())
+
+    def new_token(self) -> int:
+        """A token for who stages files without a lease."""
+        return self.database.writing(next_token)
 
     def file(self, result: Result, name: str) -> Path | None:
         """The path of a file; None where the step has none of this name. Raises `StoreError`
@@ -222,6 +237,16 @@ class Results:
             self._drop(folder)
         return is_new
 
+    def has_same_files(self, result: Result, staged: Path) -> bool:
+        """Whether a staged folder holds what a result has."""
+        return {
+            path: one.sha256 for path, one in facts_of(staged).items()
+        } == result.digests
+
+    def discard(self, staged: Path) -> None:
+        """Drop a staged folder."""
+        shutil.rmtree(staged, ignore_errors=True)
+
     def restore(self, lease: Lease, result: Result, staged: Path) -> bool:
         """Put files back that were freed, made again in `staged`; False, and a contradiction
         on record, where they are not the same files."""
@@ -259,7 +284,8 @@ class Results:
                 connection.execute(
                     sa.update(table)
                     .where(
-                        table.c.step_id == one.step.id, table.c.path.startswith(f"{ADAPTER}/")
+                        table.c.step_id == one.step.id,
+                        table.c.path.startswith(f"{ADAPTER}/"),
                     )
                     .values(is_freed=True)
                 )
@@ -293,19 +319,26 @@ class Results:
         for folder in folders:
             self._drop(folder)
         for step_id in wanted:
-            shutil.rmtree(self.database.folder / "checkpoints" / step_id, ignore_errors=True)
+            shutil.rmtree(
+                self.database.folder / "checkpoints" / step_id, ignore_errors=True
+            )
 
     def contradict(
         self, step_id: str, outcome: AnyOutcome, files: Mapping[str, str], origin: str
     ) -> None:
         """Keep other numbers for a step beside its result; the same ones once."""
-        text, listed = canonical_json(outcome.model_dump(mode="json")), json.dumps(dict(files))
+        text, listed = (
+            canonical_json(outcome.model_dump(mode="json")),
+            json.dumps(dict(files)),
+        )
         table = tables.contradictions
 
         def work(connection: sa.Connection) -> None:
             known = connection.execute(
                 sa.select(table.c.number).where(
-                    table.c.step_id == step_id, table.c.outcome == text, table.c.files == listed
+                    table.c.step_id == step_id,
+                    table.c.outcome == text,
+                    table.c.files == listed,
                 )
             ).first()
             if known is None:
@@ -320,7 +353,11 @@ class Results:
     # Inside
 
     def _contradict(
-        self, result: Result, origin: str, outcome: AnyOutcome, found: Mapping[str, FileFacts]
+        self,
+        result: Result,
+        origin: str,
+        outcome: AnyOutcome,
+        found: Mapping[str, FileFacts],
     ) -> None:
         digests = {path: one.sha256 for path, one in found.items()}
         self.contradict(result.step.id, outcome, digests, origin)
@@ -393,7 +430,10 @@ class Results:
         )
 
     def _read(
-        self, column: sa.Column[str] | None, ids: Iterable[str], *also: sa.ColumnElement[bool]
+        self,
+        column: sa.Column[str] | None,
+        ids: Iterable[str],
+        *also: sa.ColumnElement[bool],
     ) -> dict[str, Result]:
         table, rows, listed = tables.results, [], []
         with self.database.reading() as connection:

@@ -61,7 +61,8 @@ def write_marks(folder: Path, rows: Sequence[Mark]) -> None:
 def read_predictions(path: Path) -> list[Prediction]:
     """The rows that `write_predictions` wrote."""
     return [
-        Prediction(**{**row, **_tuples(row, "references", "samples")}) for row in _read(path)
+        Prediction(**{**row, **_tuples(row, "references", "samples")})
+        for row in _read(path)
     ]
 
 

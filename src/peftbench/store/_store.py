@@ -22,7 +22,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
 from peftbench.errors import StoreError
-
 from peftbench.spec.frozen import canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
@@ -154,7 +153,9 @@ class Store:
         if row is None:
             return None
         cells = tuple(PlannedCell.model_validate(one) for one in json.loads(row.cells))
-        return StoredBenchmark(row.name, row.origin, json.loads(row.spec), row.created_at, cells)
+        return StoredBenchmark(
+            row.name, row.origin, json.loads(row.spec), row.created_at, cells
+        )
 
     def benchmarks(self) -> list[StoredBenchmark]:
         """All of them, oldest first."""
@@ -194,5 +195,3 @@ class Store:
             shutil.rmtree(self.folder / "checkpoints" / step_id, ignore_errors=True)
             for left in (self.folder / "staging").glob(f"{step_id}-*"):
                 shutil.rmtree(left, ignore_errors=True)
-
-

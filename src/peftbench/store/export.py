@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from peftbench.errors import StoreError
+from peftbench.spec.steps import Measure
 from peftbench.store._files import explained
-from peftbench.store._rescored import in_force
-from peftbench.store._store import PlannedCell, Store
+from peftbench.store._results import Result
+from peftbench.store._store import Store, StoredBenchmark
+from peftbench.store.planned import PlannedCell
 from peftbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -21,65 +22,90 @@ if TYPE_CHECKING:
 def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Path, ...]:
     """Write all results (or one benchmark's) to `folder`; returns the files' paths.
 
-    records.jsonl        one record per line, as stored, with model and method label
+    records.jsonl        one record per line, put together from the steps of a cell
     costs.jsonl          one measured cost per line
-    scores.parquet       one row per benchmark, cell and metric, as reports show it
-    predictions.parquet  one row per finished cell and test row
-    rescored.jsonl       new scores of cells that were scored again, if there are any
-    evaluations.jsonl    adapters on perturbed test sets, if there are any
-    rescored_evaluations.jsonl    new scores of those, if there are any
+    scores.parquet       one row per benchmark, cell, test set and metric
+    predictions.parquet  one row per finished cell, test set and test row
+    steps.jsonl          every step and what came of it, trials and earlier grades too
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = [b for b in store.benchmarks() if benchmark in (None, b.name)]
-    if not chosen:
+    names = [n for n in store.benchmark_names() if benchmark in (None, n)]
+    if not names:
         raise StoreError(
             f"{store.folder} holds no benchmark{f' called {benchmark!r}' if benchmark else ''}."
         )
-    records = store.records()
-    newest = store.rescorings.newest(records)
-    shown = in_force(records, newest)
-    planned = [
-        (b.name, cell) for b in chosen for cell in b.cells if cell.cell.id in records
-    ]
+    chosen = [one for one in map(store.benchmark, names) if one is not None]
+    cells = {one.cell.id: one for found in chosen for one in found.cells}
+    records = store.records(cells.values())
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        files = tuple(
-            folder / name
-            for name in (
-                "records.jsonl",
-                "costs.jsonl",
-                "scores.parquet",
-                "predictions.parquet",
-            )
-        )
-        distinct = {cell.cell.id: None for _, cell in planned}
-        lines = [records[cell_id].model_dump_json() for cell_id in distinct]
-        files[0].write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        costs = [cost.model_dump_json() for cost in store.costs()]
-        files[1].write_text("".join(f"{line}\n" for line in costs), "utf-8")
+        written = [
+            _lines(
+                folder / "records.jsonl",
+                [one.model_dump_json() for one in records.values()],
+            ),
+            _lines(
+                folder / "costs.jsonl",
+                [one.outcome.model_dump_json() for one in store.results.of_kind("measure")],
+            ),
+            folder / "scores.parquet",
+        ]
         rows = [
             row
-            for name, cell in planned
-            for row in _scores(name, cell, shown[cell.cell.id])
+            for found in chosen
+            for one in found.cells
+            if one.cell.id in records
+            for row in _scores(found.name, one, records[one.cell.id])
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=_score_schema()), files[2])
-        tables = list(_predictions(store, list(distinct)))
+        pq.write_table(pa.Table.from_pylist(rows, schema=_score_schema()), written[-1])
+        tables = [
+            table
+            for one in cells.values()
+            if one.cell.id in records
+            for table in _predictions(store, one)
+        ]
         if tables:
-            pq.write_table(pa.concat_tables(tables), files[3], compression="zstd")
-        further: dict[str, Mapping[str, Sequence[BaseModel]]] = {
-            "rescored.jsonl": store.rescorings.by_cell(distinct),
-            "evaluations.jsonl": store.evaluations.by_cell(distinct),
-            "rescored_evaluations.jsonl": store.evaluations.rescored(distinct),
-        }
-        written = files if tables else files[:3]
-        for name, by_cell in further.items():
-            found = [one.model_dump_json() for own in by_cell.values() for one in own]
-            if found:
-                (folder / name).write_text("".join(f"{line}\n" for line in found), "utf-8")
-                written = (*written, folder / name)
-    return written
+            written.append(folder / "predictions.parquet")
+            pq.write_table(pa.concat_tables(tables), written[-1], compression="zstd")
+        steps = [
+            json.dumps(
+                {
+                    "id": one.step.id,
+                    "kind": one.step.kind,
+                    "step": one.step.model_dump(mode="json"),
+                    "outcome": one.outcome.model_dump(mode="json"),
+                    "files": one.digests,
+                }
+            )
+            for one in selected(store, chosen)
+        ]
+        written.append(_lines(folder / "steps.jsonl", steps))
+    return tuple(written)
+
+
+def selected(store: Store, benchmarks: Sequence[StoredBenchmark]) -> list[Result]:
+    """All that the store has of these benchmarks, what is looked at before what looks."""
+    results = store.results
+    cells = [one for found in benchmarks for one in found.cells]
+    trials = [step for one in cells for trial in one.trials for step in trial.runs]
+    trains = [one.cell.train.id for one in cells if one.cell.train]
+    predicts = [predict.id for one in cells for predict in one.predicts]
+    found = results.by_id([*trains, *trials, *predicts])
+    graded = results.looking_at(predicts, "grade")
+    bases = {one.cell.model.base for one in cells}
+    costs = [
+        one
+        for one in results.of_kind("measure")
+        if isinstance(one.step, Measure) and one.step.base in bases
+    ]
+    return [*found.values(), *(one for own in graded.values() for one in own), *costs]
+
+
+def _lines(path: Path, lines: Sequence[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return path
 
 
 def _scores(name: str, planned: PlannedCell, record: Record) -> Iterator[dict[str, Any]]:
@@ -129,11 +155,24 @@ def _score_schema() -> pa.Schema:
     )  # fmt: skip
 
 
-def _predictions(store: Store, cell_ids: list[str]) -> Iterator[pa.Table]:
+def _predictions(store: Store, planned: PlannedCell) -> Iterator[pa.Table]:
+    """The rows of a cell on each of its test sets, and whose they are."""
     import pyarrow as pa
 
-    for cell_id in cell_ids:
-        table = store.predictions(cell_id)
-        if table is not None:
-            names = pa.array([cell_id] * table.num_rows, pa.string())
-            yield table.add_column(0, "cell", names)
+    cell = planned.cell
+    for predict in planned.predicts:
+        table = store.predictions(predict.id)
+        if table is None:
+            continue
+        whose = {
+            "cell": (cell.id, pa.string()),
+            "model": (planned.model, pa.string()),
+            "method": (planned.label, pa.string()),
+            "task": (cell.task.name, pa.string()),
+            "seed": (cell.seed, pa.int64()),
+            "test_set": (predict.test_set.name, pa.string()),
+        }
+        for place, (name, (value, kind)) in enumerate(whose.items()):
+            column = pa.array([value] * table.num_rows, kind)
+            table = table.add_column(place, name, column)
+        yield table

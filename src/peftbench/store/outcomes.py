@@ -19,7 +19,7 @@ Status = Literal["finished", "diverged", "oom", "failed", "lost"]
 Kind = Literal["run", "imported", "published"]
 
 #: What is said of the making and not of the thing made.
-_CIRCUMSTANCES = frozenset({"manifest", "seconds", "wall_seconds", "provenance"})
+CIRCUMSTANCES = frozenset({"manifest", "seconds", "wall_seconds", "provenance"})
 
 
 class Provenance(Frozen):
@@ -77,7 +77,7 @@ class Outcome(Frozen):
     @property
     def numbers(self) -> str:
         """SHA-256 over all but when, where and how long: equal work has equal numbers."""
-        said = self.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        said = self.model_dump(mode="json", exclude=set(CIRCUMSTANCES))
         return hashlib.sha256(canonical_json(said).encode()).hexdigest()
 
 

@@ -37,6 +37,8 @@ class Work(Frozen):
     @property
     def step_ids(self) -> tuple[str, ...]:
         """Ids of all its steps."""
-        looks = ((one.predict.id, *([one.grade.id] if one.grade else [])) for one in self.looks)
+        looks = (
+            (one.predict.id, *([one.grade.id] if one.grade else [])) for one in self.looks
+        )
         rest = (step.id for step in (self.train, self.trial, self.measure) if step)
         return (*rest, *(step_id for look in looks for step_id in look))

@@ -74,4 +74,15 @@ def source(name: str) -> str | None:
     return f"sha256:{digest([asked, CATALOGUE.get(name).headline])}"
 
 
-__all__ = ["CATALOGUE", "SPLITS", "Example", "Row", "Split", "Task", "get", "names", "source", "use"]
+__all__ = [
+    "CATALOGUE",
+    "SPLITS",
+    "Example",
+    "Row",
+    "Split",
+    "Task",
+    "get",
+    "names",
+    "source",
+    "use",
+]

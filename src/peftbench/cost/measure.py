@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from peftbench import manifest as facts
 from peftbench.cost.costs import Cost, Memory, Seconds
-from peftbench.engine.plan import build_method
 from peftbench.errors import InvalidSpec, PeftbenchError
-from peftbench.methods._build import cell_method
+from peftbench.methods._build import build, cell_method
 from peftbench.models import Shapes, describe, resolve
+from peftbench.models._device import resolved_dtype
 from peftbench.spec import CellMethod, MethodChoice, ModelChoice, Probe
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def measure_all(
     on_method: Callable[[str], None] = lambda _label: None,
 ) -> Iterator[Cost | NoCost]:
     """Measure one method after the other, alone; raises before the model is loaded."""
-    built = [(choice, build_method(choice)) for choice in methods]
+    built = [(choice, build(choice)) for choice in methods]
     source = resolve(model)
     chosen = probe or default_probe(source.config)
     check_probe(chosen, source.config)
@@ -69,8 +69,9 @@ def measure_all(
     from peftbench.models._load import load
 
     with alone():
-        base = load(source, model.dtype)
-        bench = MeasuringBench(base, model, chosen)
+        dtype = resolved_dtype(model.dtype, source.config)
+        base = load(source, dtype)
+        bench = Meter(base, model.name, dtype, chosen)
         for choice, method in built:
             on_method(choice.label)
             try:
@@ -78,15 +79,16 @@ def measure_all(
             except (PeftbenchError, RuntimeError) as error:
                 yield NoCost(choice.label, str(error))
                 if not base.is_intact():
-                    bench.base = base = load(source, model.dtype)
+                    bench.base = base = load(source, dtype)
 
 
 @dataclass
-class MeasuringBench:
+class Meter:
     """A loaded model that methods are measured on, one after the other."""
 
     base: BaseModel
-    model: ModelChoice
+    model: str
+    dtype: str
     probe: Probe
     _bare_flops: int | None = None
 
@@ -101,12 +103,13 @@ class MeasuringBench:
         )
         return Cost(
             basis="measured",
-            model=self.model.name,
+            model=self.model,
             model_identity=self.base.source.identity,
-            dtype=self.model.dtype,
+            dtype=self.dtype,
             method=asked,
             probe=self.probe,
             device=f"{_device_name(self.base)} ({facts.host()})",
+            device_kind=_device_name(self.base),
             base_parameters=self.base.shapes.parameters,
             load_average=busy,
             packages=facts.packages(),
@@ -137,7 +140,7 @@ def predict_all(
     on_method: Callable[[str], None] = lambda _label: None,
 ) -> Iterator[Cost | NoCost]:
     """The same columns, without times, from the model's config alone."""
-    built = [(choice, build_method(choice)) for choice in methods]
+    built = [(choice, build(choice)) for choice in methods]
     described = describe(model)
     chosen = probe or default_probe(described.config)
     check_probe(chosen, described.config)
@@ -173,6 +176,7 @@ def predict_all(
             method=cell_method(choice, method),
             probe=chosen,
             device=device,
+            device_kind=device,
             base_parameters=shapes.parameters,
             step_seconds=None,
             step_seconds_spread=None,

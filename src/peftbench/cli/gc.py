@@ -1,0 +1,33 @@
+"""`peftbench gc`: what a store can do without."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from peftbench.cli import _options as options
+from peftbench.cli._app import app
+
+
+@app.command()
+def gc(
+    store: options.ExistingStore,
+    yes: Annotated[bool, typer.Option("--yes", help="Free it.")] = False,
+) -> None:
+    """Say what would be freed, and with --yes free it: adapters that nothing wanted needs,
+    of benchmarks without `keep_adapters`, and what kills have left behind. An adapter that
+    is wanted again is trained again."""
+    from peftbench.report.numbers import si
+    from peftbench.store import Store, transfer
+
+    with Store.open(store, create=False) as opened:
+        found = transfer.to_free(opened)
+        for one in found.adapters:
+            print(f"adapter {one.step.id[:12]}")
+        for folder in found.folders:
+            print(f"left behind {folder}")
+        size = si(found.bytes, "B") if found.bytes else "nothing"
+        if yes:
+            transfer.free(opened, found)
+        print(f"{size} {'freed' if yes else 'to free; --yes frees it'}")

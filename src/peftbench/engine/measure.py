@@ -1,0 +1,31 @@
+"""The step that measures what a method costs, alone on the machine."""
+
+from __future__ import annotations
+
+from peftbench.cost.alone import alone
+from peftbench.cost.measure import Meter
+from peftbench.engine.host import ModelHost
+from peftbench.errors import PeftbenchError
+from peftbench.methods._build import rebuild
+from peftbench.store import Claimed, Store
+
+
+def measure(claimed: Claimed, store: Store, host: ModelHost) -> str:
+    """Measure, and store the cost. Returns why it could not be measured, "" where it was:
+    a cost that is not known is no result, and is measured another time."""
+    work = claimed.work
+    step = work.measure
+    assert step is not None
+    if step.id in store.results.status([step.id]):
+        return ""
+    settings = step.method.model_copy(update={"location": work.location})
+    with alone():
+        meter = Meter(host.base(step.base), work.model, step.base.dtype, step.probe)
+        try:
+            cost = meter.cost(settings, rebuild(settings))
+        except (PeftbenchError, RuntimeError) as error:
+            host.distrust()
+            return str(error).splitlines()[0]
+    store.results.commit(claimed.lease, step, cost)
+    host.check()
+    return ""
