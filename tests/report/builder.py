@@ -15,6 +15,7 @@ from peftbench.scoring.summary import (
     Curve,
     Entry,
     MethodInfo,
+    OtherScore,
     Standing,
     Summary,
     TaskInfo,
@@ -171,7 +172,15 @@ def _entries(scores: Scores, model: str, task: str, *, is_lower: bool) -> Iterat
             is_tied_with_best=best is not None
             and mean is not None
             and abs(mean - best) < 0.05,
-            other_scores={"format_error_rate": dict.fromkeys(found, 0.25)},
+            other_scores=(
+                OtherScore(
+                    test_set="test",
+                    metric="format_error_rate",
+                    unit="fraction unreadable",
+                    better="lower",
+                    by_seed=dict.fromkeys(found, 0.25),
+                ),
+            ),
         )
 
 

@@ -19,6 +19,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, markdown, numbers, render
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.summary import Robustness, Summary
+from peftbench.spec.facts import Leak
 from report.builder import HOSTILE, REASON, build
 
 
@@ -266,7 +267,10 @@ def test_importing_the_report_imports_no_torch() -> None:
 
 
 def test_leaks_are_shown_where_there_are_any(usual: Summary) -> None:
-    leaks = {"prompts in both train/test": 3, "groups in both train/validation": 1200}
+    leaks = (
+        Leak(what="prompts", splits=("train", "test"), count=3),
+        Leak(what="groups", splits=("train", "validation"), count=1200),
+    )
     leaky = usual.tasks[1].model_copy(update={"leaks": leaks})
     changed = usual.model_copy(update={"tasks": (usual.tasks[0], leaky, usual.tasks[2])})
     for format_ in ("md", "html"):
@@ -281,6 +285,7 @@ def test_leaks_are_shown_where_there_are_any(usual: Summary) -> None:
 def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
     row = Robustness(
         model="tiny", method="lora", task="sst2", test_set="advglue", metric="accuracy",
+        unit="fraction correct", better="higher",
         examples=148, constant=0.51, clean_constant=0.5,
         by_seed={"clean": {"1": 0.9}, "perturbed": {"1": 0.61}, "drop": {"1": 0.29},
                  "retention": {"1": 0.25}},
@@ -298,8 +303,14 @@ def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
             assert number in text, (format_, number)
         assert "1 of 2 seeds" in text
         assert "Perturbed" not in render(usual, format_)
-    rows = render(changed, "csv").splitlines()
-    assert any(
-        "advglue:accuracy" in line and line.endswith(",0.61,finished,") for line in rows
-    )
-    assert any("advglue:retention" in line for line in rows)
+    rows = csv.DictReader(io.StringIO(render(changed, "csv")))
+    assert [
+        (row["metric"], row["statistic"], row["score"], row["better"])
+        for row in rows
+        if (row["test_set"], row["method"]) == ("advglue", "lora")
+    ] == [
+        ("accuracy", "clean", "0.9", "higher"),
+        ("accuracy", "score", "0.61", "higher"),
+        ("accuracy", "drop", "0.29", "lower"),
+        ("accuracy", "retention", "0.25", "higher"),
+    ]

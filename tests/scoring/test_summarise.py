@@ -84,6 +84,18 @@ def cost(method: str, *, model: str = "tiny", extra: int = 0, **parameters: Any)
     )
 
 
+def scored(metric: str, value: float) -> Score:
+    """A score of a metric that needs not be installed."""
+    return Score(
+        metric=metric,
+        value=value,
+        standard_error=0.01,
+        examples=100,
+        unit="of its own",
+        better="lower" if "error" in metric else "higher",
+    )
+
+
 @dataclass
 class Bench:
     """A benchmark under way: what was planned, what has come back."""
@@ -120,10 +132,7 @@ class Bench:
             cell=done,
             status="finished",
             manifest=manifest(host),
-            scores=tuple(
-                Score(name=n, value=v, standard_error=0.01, examples=100)
-                for n, v in scores.items()
-            ),
+            scores=tuple(scored(n, v) for n, v in scores.items()),
             baselines=(Baseline(name="majority class", answer="x", value=0.5),),
         )
         if rows:
@@ -307,7 +316,7 @@ def test_a_headline_that_is_unavailable_is_no_score_and_no_other_metric_takes_it
     bench = Bench()
     bench.finish("lora", "apps", 1, 0.5, metric="pass_at_1")
     lost = bench.finish("lora", "apps", 2, 0.9, metric="chrf")
-    gone = Unavailable(name="pass_at_1", reason="no sandbox", is_headline=True)
+    gone = Unavailable(metric="pass_at_1", reason="no sandbox", is_headline=True)
     bench.records[lost.id] = bench.records[lost.id].model_copy(
         update={"unavailable": (gone,)}
     )

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from peftbench.errors import StoreError
+from peftbench.evaluation.scores import Constant, PerturbedScores
 from peftbench.spec import Cell
 from peftbench.store import (
-    Comparison,
-    Constant,
     Evaluated,
     Evaluation,
     Prediction,
@@ -31,7 +30,7 @@ def evaluation(of: Cell, value: float = 0.5, test_set: TestSet = HANS) -> Evalua
         cell_id=of.id,
         test_set=test_set,
         manifest=manifest(),
-        comparison=Comparison(
+        comparison=PerturbedScores(
             scores=(score(value),),
             constant=Constant(answer="no", value=0.5),
             clean=score(0.8),
