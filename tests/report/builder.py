@@ -8,6 +8,7 @@ from statistics import fmean
 from peftbench.cost.costs import Cost, Memory, Probe
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
+from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.penalties import pscp, pscp_factors
 from peftbench.scoring.ranks import average_ranks, ranks
@@ -71,6 +72,7 @@ def build(
         for model, method, task, seed, value in runs
         if value is None
     )  # fmt: skip
+    infos = tuple(_task(task, is_lower=task in lower) for task in tasks)
     entries = tuple(
         entry
         for model in models
@@ -84,14 +86,17 @@ def build(
         spec={"name": name, "description": description},
         models=models,
         methods=tuple(_method(label) for label in scores),
-        tasks=tuple(_task(task, is_lower=task in lower) for task in tasks),
+        tasks=infos,
         seeds=seeds,
         entries=entries,
         standings=tuple(
             standing
             for model in models
-            for standing in _standings(scores, model, entries, costs, lower)
+            for standing in _standings(scores, model, entries, costs, infos)
         ),
+        mean_better=mean_better(infos),
+        no_mean=no_mean(infos),
+        no_pscp=no_pscp(infos),
         curves=tuple(
             _curve(model, method, task, seed, value)
             for model, method, task, seed, value in runs
@@ -189,18 +194,23 @@ def _standings(
     model: str,
     entries: Sequence[Entry],
     costs: Mapping[str, int] | None,
-    lower: tuple[str, ...],
+    infos: Sequence[TaskInfo],
 ) -> Iterator[Standing]:
     means: dict[str, dict[str, float]] = {}
     for entry in entries:
         if entry.model == model and entry.complete and entry.interval:
             means.setdefault(entry.task, {})[entry.method] = entry.interval.mean
     average = average_ranks(
-        [ranks(found, higher_is_better=task not in lower) for task, found in means.items()]
+        [
+            ranks(means[task.name], higher_is_better=task.better == "higher")
+            for task in infos
+            if task.name in means
+        ]
     )
     for method, row in scores.items():
         own = [found[method] for found in means.values() if method in found]
-        mean = 100 * fmean(own) if own and len(own) == len(row) else None
+        is_whole = bool(own) and len(own) == len(row) and not no_mean(infos)
+        mean = 100 * fmean(own) if is_whole else None
         if costs is None:
             yield Standing(
                 model=model,
@@ -224,7 +234,7 @@ def _standings(
             parameter_factor=factors[0],
             flops_factor=factors[1],
             memory_factor=factors[2],
-            pscp=None if mean is None else pscp(mean, *inputs),
+            pscp=None if mean is None or no_pscp(infos) else pscp(mean, *inputs),
             cost=measured,
         )
 

@@ -17,6 +17,7 @@ import pytest
 
 from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, markdown, numbers, render
+from peftbench.report.figures import trade_offs
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.summary import Robustness, Summary
 from peftbench.spec.facts import Leak
@@ -314,3 +315,65 @@ def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
         ("accuracy", "drop", "0.29", "lower"),
         ("accuracy", "retention", "0.25", "higher"),
     ]
+
+
+ERRORS = {"a": {"heard": [0.3], "typed": [0.5]}, "b": {"heard": [0.1], "typed": [0.2]}}
+
+
+@pytest.mark.parametrize("format_", ["html", "md", "latex"])
+def test_a_mean_of_errors_is_marked_where_it_is_lowest(format_: Format) -> None:
+    summary = build(ERRORS, costs={"a": 10, "b": 20}, lower=("heard", "typed"))
+    text = render(summary, format_)
+    best = {
+        "html": "<strong>15.0</strong>", "md": "**15.0**", "latex": r"\textbf{\boldmath 15.0}",
+    }  # fmt: skip
+    assert best[format_] in text
+    assert best[format_].replace("15.0", "40.0") not in text
+    assert "There is neither PSCP nor PPT: it discounts a score for its cost" in text
+
+
+def test_the_front_of_errors_runs_downwards() -> None:
+    scores = {m: {"heard": [v]} for m, v in (("a", 0.3), ("b", 0.1), ("c", 0.4))}
+    summary = build(scores, costs={"a": 10, "b": 20, "c": 30}, lower=("heard",))
+    [parameters, *_] = trade_offs(summary, "tiny")
+    assert parameters.caption.startswith(
+        "Down and left is better. On the Pareto front (dotted): a and b;"
+    )
+    assert parameters.data[0]["y"] == [30, 10]
+    assert parameters.layout["yaxis"]["title"]["text"] == "mean score, lower is better"
+
+
+@pytest.mark.parametrize("format_", ["html", "md", "latex"])
+def test_why_errors_and_accuracies_have_no_mean_is_said(format_: Format) -> None:
+    summary = build(ERRORS, costs={"a": 10, "b": 20}, lower=("typed",))
+    text = render(summary, format_)
+    reason = "lower is better on typed, and higher on heard"
+    assert f"There is no mean score: {reason}." in text
+    assert f"There is neither PSCP nor PPT: {reason}." in text
+    assert "has no mean score" not in text, "it is said once, not of every method"
+
+
+def test_every_row_of_csv_says_which_way_it_counts() -> None:
+    summary = build(ERRORS, lower=("typed",))
+    rows = list(csv.DictReader(io.StringIO(render(summary, "csv"))))
+    headlines = [row for row in rows if row["is_headline"] == "True"]
+    assert {(row["task"], row["better"]) for row in headlines} == {
+        ("heard", "higher"), ("typed", "lower"),
+    }  # fmt: skip
+    assert {row["test_set"] for row in rows} == {"test"}
+
+
+def test_what_records_do_not_tell_is_said(usual: Summary) -> None:
+    bare = usual.tasks[1].model_copy(update={"description": "", "unit": ""})
+    method = usual.methods[1].model_copy(update={"family": ""})
+    changed = usual.model_copy(
+        update={
+            "tasks": (usual.tasks[0], bare, usual.tasks[2]),
+            "methods": (usual.methods[0], method, *usual.methods[2:]),
+        }
+    )
+    said = (
+        "The records do not tell what is asked of sst2, the unit of sst2 or the family of"
+    )
+    assert said in render(changed, "md")
+    assert "The records do not tell" not in render(usual, "md")
