@@ -105,6 +105,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def ask(folder: Path, *arguments: str) -> Any:
+    """What a command says as JSON, without the plug-in."""
+    done = subprocess.run(
+        [sys.executable, "-m", "peftbench", *arguments, "--store", "store", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def run(folder: Path, program: str, *, is_installed: bool) -> str:
     path = os.environ.get("PYTHONPATH", "")
     if is_installed:
@@ -145,3 +157,7 @@ def test_an_error_rate_is_ranked_the_right_way_with_and_without_its_plug_in(
     assert "careful has the best average rank" in bare["md"]
     assert "**10.0**" in bare["md"]
     assert "(↓)" in bare["md"]
+    [front] = ask(folder, "pareto", "--x", "average_rank")
+    assert (front["y_better"], front["front"]) == ("lower", ["careful"])
+    chosen = ask(folder, "recommend")
+    assert (chosen["chosen"], chosen["better"]) == ("careful", "lower")
