@@ -97,7 +97,7 @@ def test_method_task_and_metric_of_another_package_are_run(site: Path) -> None:
     records = {r["cell"]["method"]["name"]: r for r in map(json.loads, lines)}
     assert set(records) == {"base", "narrow"}
     score = records["narrow"]["scores"][0]
-    assert score["name"] == "nearness"
+    assert (score["metric"], score["unit"]) == ("nearness", "nearness")
     assert 0.25 <= score["value"] <= 0.75
     source = records["narrow"]["cell"]["method"]["source"]
     assert source.startswith("outside 1.2 sha256:")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from peftbench.engine.grade import grade
 
 from peftbench import tasks
 from peftbench.engine.rescore import answers_again
@@ -12,6 +11,7 @@ from peftbench.engine.scored import Scored
 from peftbench.evaluation.predict import Output
 from peftbench.evaluation.programs import Execution
 from peftbench.evaluation.sandbox import Bubblewrap, Unprotected
+from peftbench.evaluation.score import grade
 from peftbench.spec.frozen import canonical_json
 
 TASK = tasks.get("apps")
@@ -31,7 +31,7 @@ def scored(*outputs: tuple[str, ...], execution: Execution | None) -> Scored:
 
 
 def values(one: Scored) -> dict[str, float]:
-    return {score.name: score.value for score in one.scores()}
+    return {score.metric: score.value for score in one.scores()}
 
 
 def test_programs_are_run_and_the_headline_comes_first(sandbox: Bubblewrap) -> None:
@@ -43,8 +43,8 @@ def test_programs_are_run_and_the_headline_comes_first(sandbox: Bubblewrap) -> N
     assert found["pass_at_1"] == 0.25
     assert one.verdicts is not None
     assert one.verdicts.first == ("passed", "wrong answer", "no program", "too slow")
-    assert one.row_scores == [1.0, 0.0, 0.0, 0.0]
-    assert one.unavailable == ()
+    assert list(one.grade.rows) == [1.0, 0.0, 0.0, 0.0]
+    assert one.grade.unavailable == ()
     assert "pass_at_5" not in found, "nobody asked for samples"
 
 
@@ -69,12 +69,12 @@ def test_without_a_sandbox_the_headline_is_unavailable_and_not_zero() -> None:
     assert "pass_at_1" not in found
     assert "pass_at_5" not in found
     assert found["chrf"] > 0.9
-    assert [(m.name, m.is_headline) for m in one.unavailable] == [
+    assert [(m.metric, m.is_headline) for m in one.grade.unavailable] == [
         ("pass_at_1", True),
         ("pass_at_5", False),
     ]
-    assert "Install bubblewrap" in one.unavailable[0].reason
-    assert one.row_scores == [None]
+    assert "Install bubblewrap" in one.grade.unavailable[0].reason
+    assert list(one.grade.rows) == [None]
 
 
 def test_nothing_runs_without_a_sandbox_unless_somebody_asks(
@@ -119,7 +119,7 @@ def test_other_tasks_have_no_programs() -> None:
     example = task.to_example(task.example_row)
     one = Scored(task, [example], [Output("pens.reverse()", "pens.reverse()")])
     assert one.verdicts is None
-    assert one.unavailable == ()
+    assert one.grade.unavailable == ()
     assert values(one)["chrf"] == pytest.approx(1.0)
 
 
@@ -153,7 +153,7 @@ def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
     with pytest.raises(ValueError, match="cannot be run safely"):
         answers_again(TASK, stored, _read, NONE)
     graded = grade(TASK, answers_again(TASK, stored, _read, Execution(sandbox)))
-    found = {score.name: score.value for score in graded.scores}
+    found = {score.metric: score.value for score in graded.scores}
     assert (found["pass_at_1"], found["pass_at_5"]) == (0.5, 0.0)
     assert list(graded.rows) == [1.0, 0.0]
 
@@ -161,6 +161,6 @@ def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
 def test_scoring_again_takes_stored_verdicts_and_runs_nothing(sandbox: Bubblewrap) -> None:
     stored = _table(scored((RIGHT,), (WRONG,), execution=Execution(sandbox)))
     graded = grade(TASK, answers_again(TASK, stored, _read, NONE))
-    found = {score.name: score.value for score in graded.scores}
+    found = {score.metric: score.value for score in graded.scores}
     assert found["pass_at_1"] == 0.5
     assert "pass_at_5" not in found

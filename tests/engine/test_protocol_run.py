@@ -55,7 +55,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_a_run_asks_and_scores_as_its_protocol_says(store: Store) -> None:
     (record,) = store.records().values()
     assert (record.status, record.cell.protocol) == ("finished", "peft-bench")
-    assert [score.name for score in record.scores] == [
+    assert [score.metric for score in record.scores] == [
         "peft_bench_f1", "peft_bench_em", "format_error_rate", "likelihood_accuracy",
     ]  # fmt: skip
     table = store.predictions(record.cell.id)

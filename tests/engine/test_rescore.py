@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from peftbench.engine.grade import grade
 
 from peftbench import api, tasks
 from peftbench.cli.show import show
@@ -17,6 +16,7 @@ from peftbench.engine.rescore import answers_again, rescore
 from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy
+from peftbench.evaluation.score import grade
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
@@ -137,7 +137,7 @@ def test_the_order_of_rows_is_of_no_account(tmp_path: Path) -> None:
         store = Store.open(tmp_path / str(place))
         keep(store, "rte", rows)
         (found,) = rescore(store, store.records())
-        scores.append({score.name: score.value for score in found.new})
+        scores.append({score.metric: score.value for score in found.new})
     assert scores[0] == scores[1]
 
 
@@ -217,7 +217,7 @@ def test_what_predictions_do_not_give_stays_and_likelihoods_are_graded(
     record = keep(store, "rte", RTE, likely="no")
     (found,) = rescore(store, [record.cell.id])
     assert found.is_changed  # the record lacks what a run would have stored
-    assert {s.name: s.value for s in found.new}["likelihood_accuracy"] == 0.6
+    assert {s.metric: s.value for s in found.new}["likelihood_accuracy"] == 0.6
 
 
 def test_targets_that_are_no_labels_today_are_explained(store: Store) -> None:

@@ -16,8 +16,9 @@ from peftbench.engine.robustness import evaluate_kept, outstanding, plan_of
 from peftbench.engine.worker import Bench, Job
 from peftbench.errors import DataError, InvalidSpec, ModelError, OutOfMemory
 from peftbench.evaluation.predict import Predictor
+from peftbench.evaluation.scores import PerturbedScores
 from peftbench.spec import from_mapping
-from peftbench.store import Comparison, Evaluation, Store
+from peftbench.store import Evaluation, Store
 from peftbench.store._files import sha256
 from peftbench.tasks import mnli
 from peftbench.tasks.perturbations import hans
@@ -69,7 +70,9 @@ def work(made: Plan, folder: Path) -> Store:
     return store
 
 
-def outcomes(store: Store, made: Plan) -> dict[tuple[str, str], tuple[Comparison, Any]]:
+def outcomes(
+    store: Store, made: Plan
+) -> dict[tuple[str, str], tuple[PerturbedScores, Any]]:
     """Scores and predictions by method and set."""
     labels = {planned.cell.id: planned.label for planned in made.cells}
     found = {}
@@ -222,8 +225,10 @@ def test_summary_shows_them(together: tuple[Plan, Store]) -> None:
         ("base", "anli_r1"), ("base", "hans"), ("lora", "anli_r1"), ("lora", "hans")
     ]  # fmt: skip
     frame = api.results(store).to_frame(all_metrics=True)
-    assert {"hans:accuracy", "hans:clean", "hans:drop"} <= set(frame["metric"])
-    assert not frame[frame["metric"].str.startswith("hans")]["is_headline"].any()
+    hans_rows = frame[frame["test_set"] == "hans"]
+    assert set(hans_rows["metric"]) == {"accuracy"}
+    assert {"score", "clean", "drop"} <= set(hans_rows["statistic"])
+    assert not hans_rows["is_headline"].any()
 
 
 def test_cells_whose_adapter_is_gone_are_named(data_dir: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_run_is_read_with_all_it_tells_and_nothing_more(tmp_path: Path) -> Non
     write(tmp_path, lora=result(peft_config=LORA))
     (record,) = records(tmp_path).values()
     assert (record.kind, record.status) == ("imported", "finished")
-    assert [(s.name, s.value, s.standard_error, s.examples) for s in record.scores] == [
+    assert [(s.metric, s.value, s.standard_error, s.examples) for s in record.scores] == [
         ("accuracy", 0.48, None, None),
         ("forgetting", 0.031, None, None),
     ]

@@ -26,7 +26,7 @@ def records(root: Path, protocol: str) -> list[Record]:
 
 def scores(root: Path, protocol: str) -> dict[str, float]:
     (record,) = records(root, protocol)
-    return {score.name: score.value for score in record.scores}
+    return {score.metric: score.value for score in record.scores}
 
 
 def test_labels_are_read_alike_and_scored_by_each_protocols_metrics(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from peftbench.cost.costs import Cost, Memory
 from peftbench.spec import Probe
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
+from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.penalties import pscp, pscp_factors
 from peftbench.scoring.ranks import average_ranks, ranks
@@ -16,6 +17,7 @@ from peftbench.scoring.summary import (
     Curve,
     Entry,
     MethodInfo,
+    OtherScore,
     Standing,
     Summary,
     TaskInfo,
@@ -71,6 +73,7 @@ def build(
         for model, method, task, seed, value in runs
         if value is None
     )  # fmt: skip
+    infos = tuple(_task(task, is_lower=task in lower) for task in tasks)
     entries = tuple(
         entry
         for model in models
@@ -84,14 +87,17 @@ def build(
         spec={"name": name, "description": description},
         models=models,
         methods=tuple(_method(label) for label in scores),
-        tasks=tuple(_task(task, is_lower=task in lower) for task in tasks),
+        tasks=infos,
         seeds=seeds,
         entries=entries,
         standings=tuple(
             standing
             for model in models
-            for standing in _standings(scores, model, entries, costs, lower)
+            for standing in _standings(scores, model, entries, costs, infos)
         ),
+        mean_better=mean_better(infos),
+        no_mean=no_mean(infos),
+        no_pscp=no_pscp(infos),
         curves=tuple(
             _curve(model, method, task, seed, value)
             for model, method, task, seed, value in runs
@@ -172,7 +178,15 @@ def _entries(scores: Scores, model: str, task: str, *, is_lower: bool) -> Iterat
             is_tied_with_best=best is not None
             and mean is not None
             and abs(mean - best) < 0.05,
-            other_scores={"format_error_rate": dict.fromkeys(found, 0.25)},
+            other_scores=(
+                OtherScore(
+                    test_set="test",
+                    metric="format_error_rate",
+                    unit="fraction unreadable",
+                    better="lower",
+                    by_seed=dict.fromkeys(found, 0.25),
+                ),
+            ),
         )
 
 
@@ -181,18 +195,23 @@ def _standings(
     model: str,
     entries: Sequence[Entry],
     costs: Mapping[str, int] | None,
-    lower: tuple[str, ...],
+    infos: Sequence[TaskInfo],
 ) -> Iterator[Standing]:
     means: dict[str, dict[str, float]] = {}
     for entry in entries:
         if entry.model == model and entry.complete and entry.interval:
             means.setdefault(entry.task, {})[entry.method] = entry.interval.mean
     average = average_ranks(
-        [ranks(found, higher_is_better=task not in lower) for task, found in means.items()]
+        [
+            ranks(means[task.name], higher_is_better=task.better == "higher")
+            for task in infos
+            if task.name in means
+        ]
     )
     for method, row in scores.items():
         own = [found[method] for found in means.values() if method in found]
-        mean = 100 * fmean(own) if own and len(own) == len(row) else None
+        is_whole = bool(own) and len(own) == len(row) and not no_mean(infos)
+        mean = 100 * fmean(own) if is_whole else None
         if costs is None:
             yield Standing(
                 model=model,
@@ -216,7 +235,7 @@ def _standings(
             parameter_factor=factors[0],
             flops_factor=factors[1],
             memory_factor=factors[2],
-            pscp=None if mean is None else pscp(mean, *inputs),
+            pscp=None if mean is None or no_pscp(infos) else pscp(mean, *inputs),
             cost=measured,
         )
 

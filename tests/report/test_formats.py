@@ -17,8 +17,10 @@ import pytest
 
 from peftbench.errors import InvalidSpec
 from peftbench.report import Format, latex, markdown, numbers, render
+from peftbench.report.figures import trade_offs
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.summary import Robustness, Summary
+from peftbench.spec.facts import Leak
 from report.builder import HOSTILE, REASON, build
 
 
@@ -266,7 +268,10 @@ def test_importing_the_report_imports_no_torch() -> None:
 
 
 def test_leaks_are_shown_where_there_are_any(usual: Summary) -> None:
-    leaks = {"prompts in both train/test": 3, "groups in both train/validation": 1200}
+    leaks = (
+        Leak(what="prompts", splits=("train", "test"), count=3),
+        Leak(what="groups", splits=("train", "validation"), count=1200),
+    )
     leaky = usual.tasks[1].model_copy(update={"leaks": leaks})
     changed = usual.model_copy(update={"tasks": (usual.tasks[0], leaky, usual.tasks[2])})
     for format_ in ("md", "html"):
@@ -281,6 +286,7 @@ def test_leaks_are_shown_where_there_are_any(usual: Summary) -> None:
 def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
     row = Robustness(
         model="tiny", method="lora", task="sst2", test_set="advglue", metric="accuracy",
+        unit="fraction correct", better="higher",
         examples=148, constant=0.51, clean_constant=0.5,
         by_seed={"clean": {"1": 0.9}, "perturbed": {"1": 0.61}, "drop": {"1": 0.29},
                  "retention": {"1": 0.25}},
@@ -298,8 +304,76 @@ def test_robustness_is_a_table_in_every_format(usual: Summary) -> None:
             assert number in text, (format_, number)
         assert "1 of 2 seeds" in text
         assert "Perturbed" not in render(usual, format_)
-    rows = render(changed, "csv").splitlines()
-    assert any(
-        "advglue:accuracy" in line and line.endswith(",0.61,finished,") for line in rows
+    rows = csv.DictReader(io.StringIO(render(changed, "csv")))
+    assert [
+        (row["metric"], row["statistic"], row["score"], row["better"])
+        for row in rows
+        if (row["test_set"], row["method"]) == ("advglue", "lora")
+    ] == [
+        ("accuracy", "clean", "0.9", "higher"),
+        ("accuracy", "score", "0.61", "higher"),
+        ("accuracy", "drop", "0.29", "lower"),
+        ("accuracy", "retention", "0.25", "higher"),
+    ]
+
+
+ERRORS = {"a": {"heard": [0.3], "typed": [0.5]}, "b": {"heard": [0.1], "typed": [0.2]}}
+
+
+@pytest.mark.parametrize("format_", ["html", "md", "latex"])
+def test_a_mean_of_errors_is_marked_where_it_is_lowest(format_: Format) -> None:
+    summary = build(ERRORS, costs={"a": 10, "b": 20}, lower=("heard", "typed"))
+    text = render(summary, format_)
+    best = {
+        "html": "<strong>15.0</strong>", "md": "**15.0**", "latex": r"\textbf{\boldmath 15.0}",
+    }  # fmt: skip
+    assert best[format_] in text
+    assert best[format_].replace("15.0", "40.0") not in text
+    assert "There is neither PSCP nor PPT: it discounts a score for its cost" in text
+
+
+def test_the_front_of_errors_runs_downwards() -> None:
+    scores = {m: {"heard": [v]} for m, v in (("a", 0.3), ("b", 0.1), ("c", 0.4))}
+    summary = build(scores, costs={"a": 10, "b": 20, "c": 30}, lower=("heard",))
+    [parameters, *_] = trade_offs(summary, "tiny")
+    assert parameters.caption.startswith(
+        "Down and left is better. On the Pareto front (dotted): a and b;"
     )
-    assert any("advglue:retention" in line for line in rows)
+    assert parameters.data[0]["y"] == [30, 10]
+    assert parameters.layout["yaxis"]["title"]["text"] == "mean score, lower is better"
+
+
+@pytest.mark.parametrize("format_", ["html", "md", "latex"])
+def test_why_errors_and_accuracies_have_no_mean_is_said(format_: Format) -> None:
+    summary = build(ERRORS, costs={"a": 10, "b": 20}, lower=("typed",))
+    text = render(summary, format_)
+    reason = "lower is better on typed, and higher on heard"
+    assert f"There is no mean score: {reason}." in text
+    assert f"There is neither PSCP nor PPT: {reason}." in text
+    assert "has no mean score" not in text, "it is said once, not of every method"
+
+
+def test_every_row_of_csv_says_which_way_it_counts() -> None:
+    summary = build(ERRORS, lower=("typed",))
+    rows = list(csv.DictReader(io.StringIO(render(summary, "csv"))))
+    headlines = [row for row in rows if row["is_headline"] == "True"]
+    assert {(row["task"], row["better"]) for row in headlines} == {
+        ("heard", "higher"), ("typed", "lower"),
+    }  # fmt: skip
+    assert {row["test_set"] for row in rows} == {"test"}
+
+
+def test_what_records_do_not_tell_is_said(usual: Summary) -> None:
+    bare = usual.tasks[1].model_copy(update={"description": "", "unit": ""})
+    method = usual.methods[1].model_copy(update={"family": ""})
+    changed = usual.model_copy(
+        update={
+            "tasks": (usual.tasks[0], bare, usual.tasks[2]),
+            "methods": (usual.methods[0], method, *usual.methods[2:]),
+        }
+    )
+    said = (
+        "The records do not tell what is asked of sst2, the unit of sst2 or the family of"
+    )
+    assert said in render(changed, "md")
+    assert "The records do not tell" not in render(usual, "md")

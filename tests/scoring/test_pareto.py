@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from peftbench.errors import UnknownName
-from peftbench.scoring.columns import COLUMNS, column
+from peftbench.scoring.columns import COLUMNS, column, reason, turned
 from peftbench.scoring.pareto import front, hypervolume, pareto_front, points, worst
 from peftbench.scoring.summary import Standing
+from report.builder import build
 
 COST, SCORE, RANK = (
     COLUMNS[name] for name in ("trainable_parameters", "mean_score", "average_rank")
@@ -17,10 +18,22 @@ COST, SCORE, RANK = (
 def test_a_front_knows_which_way_each_column_is_better() -> None:
     found = {"cheap": (1.0, 50.0), "best": (9.0, 90.0), "beaten": (9.0, 60.0)}
     assert front(found, COST, SCORE) == ("cheap", "best")
-    turned = {name: (score, cost) for name, (cost, score) in found.items()}
-    assert set(front(turned, SCORE, COST)) == {"cheap", "best"}
+    swapped = {name: (score, cost) for name, (cost, score) in found.items()}
+    assert set(front(swapped, SCORE, COST)) == {"cheap", "best"}
     ranks = {"a": (1.0, 3.0), "b": (5.0, 1.0), "c": (6.0, 2.0)}
     assert front(ranks, COST, RANK) == ("a", "b")
+
+
+def test_a_mean_of_errors_is_better_when_lower_and_a_missing_one_has_a_reason() -> None:
+    errors = build({"a": {"t": [0.3]}, "b": {"t": [0.1]}}, lower=("t",))
+    mean = turned(SCORE, errors)
+    assert (mean.better, mean.title) == ("lower", "mean score (lower is better)")
+    assert front({"a": (1.0, 30.0), "b": (1.0, 10.0)}, COST, mean) == ("b",)
+    assert turned(RANK, errors) is RANK
+    mixed = build({"a": {"t": [0.3], "u": [0.3]}}, lower=("t",))
+    assert reason("mean-score", mixed) == mixed.no_mean != ""
+    assert reason("average_rank", mixed) == ""
+    assert reason("ppt", errors) == errors.no_pscp != ""
 
 
 def test_equal_points_do_not_beat_each_other() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peftbench.evaluation.scores import Constant, PerturbedScores
 from peftbench.scoring.robustness import (
     NOT_ABOVE,
     ONE_ANSWER,
@@ -18,8 +19,8 @@ from peftbench.scoring.robustness import (
 )
 from peftbench.scoring.summary import Robustness
 from peftbench.spec import Cell
-from peftbench.store import Comparison, Constant, Evaluation
-from peftbench.spec import TestSet
+from peftbench.spec.facts import Better
+from peftbench.store import Evaluation, TestSet
 from store.parts import cell, manifest, score
 
 
@@ -41,11 +42,12 @@ def evaluation(
     c: tuple[float, float] = (0.5, 0.5),
     test_set: TestSet = HANS,
     error: str | None = None,
+    better: Better = "higher",
 ) -> Evaluation:
-    comparison = Comparison(
-        scores=(score(perturbed),),
+    comparison = PerturbedScores(
+        scores=(score(perturbed, test_set=test_set.name, better=better),),
         constant=Constant(answer="no", value=c[0]),
-        clean=score(clean),
+        clean=score(clean, better=better),
         clean_constant=Constant(answer="no", value=c[1]),
     )
     return Evaluation(
@@ -57,12 +59,10 @@ def evaluation(
     )
 
 
-def rows(
-    found: Mapping[int, Sequence[Evaluation]], better: str = "higher"
-) -> tuple[Robustness, ...]:
+def rows(found: Mapping[int, Sequence[Evaluation]]) -> tuple[Robustness, ...]:
     planned = [OnePlanned(cell(seed)) for seed in found]
     by_cell = {cell(seed).id: own for seed, own in found.items() if own}
-    return robustness(planned, by_cell, {"mnli": better})  # type: ignore[dict-item]
+    return robustness(planned, by_cell)
 
 
 class TestRetention:
@@ -178,9 +178,10 @@ class TestRows:
         assert not row.complete
 
     def test_drop_is_a_loss_also_where_lower_is_better(self) -> None:
-        (row,) = rows({1: [evaluation(cell(1), 0.4, 0.1)]}, better="lower")
+        (row,) = rows({1: [evaluation(cell(1), 0.4, 0.1, better="lower")]})
         assert row.drop is not None
         assert row.drop.mean == pytest.approx(0.3)
+        assert row.better == "lower"
 
     def test_nothing_scored_is_no_row(self) -> None:
         assert rows({1: [], 2: []}) == ()

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from peftbench.cost.costs import Cost, Memory
-from peftbench.spec import Probe
+from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.errors import InvalidSpec
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest
 from peftbench.scoring import Summary, pscp, summarise, to_rows
+from peftbench.scoring.recommend import recommend
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Training
+from peftbench.spec.facts import MethodFacts, TaskFacts
 from peftbench.store.record import Record
 from peftbench.training.validation import Validation
 
@@ -85,6 +87,18 @@ def cost(method: str, *, model: str = "tiny", extra: int = 0, **parameters: Any)
     )
 
 
+def scored(metric: str, value: float) -> Score:
+    """A score of a metric that needs not be installed."""
+    return Score(
+        metric=metric,
+        value=value,
+        standard_error=0.01,
+        examples=100,
+        unit="of its own",
+        better="lower" if "error" in metric else "higher",
+    )
+
+
 @dataclass
 class Bench:
     """A benchmark under way: what was planned, what has come back."""
@@ -121,10 +135,7 @@ class Bench:
             cell=done,
             status="finished",
             manifest=manifest(host),
-            scores=tuple(
-                Score(name=n, value=v, standard_error=0.01, examples=100)
-                for n, v in scores.items()
-            ),
+            scores=tuple(scored(n, v) for n, v in scores.items()),
             baselines=(Baseline(name="majority class", answer="x", value=0.5),),
         )
         if rows:
@@ -308,7 +319,7 @@ def test_a_headline_that_is_unavailable_is_no_score_and_no_other_metric_takes_it
     bench = Bench()
     bench.finish("lora", "apps", 1, 0.5, metric="pass_at_1")
     lost = bench.finish("lora", "apps", 2, 0.9, metric="chrf")
-    gone = Unavailable(name="pass_at_1", reason="no sandbox", is_headline=True)
+    gone = Unavailable(metric="pass_at_1", reason="no sandbox", is_headline=True)
     bench.records[lost.id] = bench.records[lost.id].model_copy(
         update={"unavailable": (gone,)}
     )
@@ -374,6 +385,116 @@ def test_where_lower_is_better_the_lowest_is_best_and_ranked_first() -> None:
     assert summary.tasks[0].better == "lower"
     assert [e.method for e in summary.entries if e.is_best] == ["ia3"]
     assert standings(summary)["ia3"].average_rank == 1.0
+
+
+def errors_bench() -> Bench:
+    """Two tasks of errors; lora makes fewer on both."""
+    bench = Bench()
+    for task, values in {"heard": (0.1, 0.2), "typed": (0.3, 0.5)}.items():
+        for label, value in zip(("lora", "ia3"), values, strict=True):
+            for seed in (1, 2):
+                bench.finish(label, task, seed, value, metric="error_rate")
+    bench.costs = [cost("lora"), cost("ia3")]
+    return bench
+
+
+def test_a_mean_of_errors_alone_says_that_lower_is_better_and_has_no_pscp() -> None:
+    summary = errors_bench().summary()
+    found = standings(summary)
+    assert found["lora"].mean_score == pytest.approx(20)
+    assert found["ia3"].mean_score == pytest.approx(35)
+    assert (found["lora"].average_rank, found["ia3"].average_rank) == (1, 2)
+    assert (summary.mean_better, summary.no_mean) == ("lower", "")
+    assert summary.no_pscp
+    assert (found["lora"].pscp, found["lora"].ppt) == (None, None)
+    assert found["lora"].parameter_factor is not None, "its costs are known all the same"
+    assert (found["lora"].is_mean_tied, found["ia3"].is_mean_tied) == (True, False)
+
+
+def test_ties_with_the_lowest_mean_come_from_the_rows() -> None:
+    bench = Bench()
+    wrong = [1.0] * 20 + [0.0] * 80
+    near = [0.0, *wrong[1:]]  # one error less
+    far = [1.0] * 60 + [0.0] * 40
+    for label, rows in (("lora", wrong), ("ia3", near), ("bitfit", far)):
+        for seed in (1, 2):
+            bench.finish(
+                label, "heard", seed, sum(rows) / 100, metric="error_rate", rows=rows
+            )
+    found = standings(bench.summary())
+    assert {m: s.is_mean_tied for m, s in found.items()} == {
+        "lora": True, "ia3": True, "bitfit": False,
+    }  # fmt: skip
+
+
+def test_there_is_no_mean_of_errors_and_accuracies_and_ranks_go_the_right_way() -> None:
+    bench = errors_bench()
+    for label, value in (("lora", 0.9), ("ia3", 0.8)):
+        for seed in (1, 2):
+            bench.finish(label, "sst2", seed, value)
+    summary = bench.summary()
+    found = standings(summary)
+    assert summary.no_mean == "lower is better on heard, typed, and higher on sst2"
+    assert summary.no_pscp == summary.no_mean
+    assert {s.mean_score for s in found.values()} == {None}
+    assert {s.pscp for s in found.values()} == {None}
+    assert {s.mean_interval for s in found.values()} == {None}
+    assert not any(s.is_mean_tied for s in found.values())
+    assert (found["lora"].average_rank, found["ia3"].average_rank) == (1, 2)
+    assert summary.aggregates == ()
+
+
+def test_a_recommendation_by_errors_is_the_lowest() -> None:
+    found = recommend(errors_bench().summary(), "tiny")
+    assert found is not None
+    assert (found.leader.method, found.chosen.method) == ("lora", "lora")
+    assert found.better == "lower"
+
+
+def test_a_column_does_not_hold_two_metrics() -> None:
+    bench = Bench()
+    bench.finish("lora", "sst2", 1, 0.5)
+    bench.finish("ia3", "sst2", 1, 0.5, metric="error_rate")
+    with pytest.raises(InvalidSpec, match=r"error_rate \(lower is better\)"):
+        bench.summary()
+
+
+def test_a_failed_record_says_what_was_asked_and_how_it_counts() -> None:
+    bench = Bench()
+    failed = bench.fail("lora", "heard", 1, "oom", "no memory")
+    facts = TaskFacts(
+        description="words that are heard",
+        metric="error_rate",
+        unit="fraction wrong",
+        better="lower",
+    )
+    bench.records[failed.id] = bench.records[failed.id].model_copy(
+        update={"task": facts, "method": MethodFacts(family="low-rank", paper="Hu")}
+    )
+    summary = bench.summary()
+    [info], [method] = summary.tasks, summary.methods
+    assert (info.metric, info.unit, info.better) == (
+        "error_rate", "fraction wrong", "lower"
+    )  # fmt: skip
+    assert info.description == "words that are heard"
+    assert (method.family, method.paper) == ("low-rank", "Hu")
+
+
+def test_further_test_sets_stand_beside_the_headline_with_their_own_direction() -> None:
+    bench = Bench()
+    done = bench.finish("lora", "mnli", 1, 0.5, others={"format_error_rate": 0.1})
+    further = scored("accuracy", 0.4).model_copy(update={"test_set": "mismatched"})
+    record = bench.records[done.id]
+    bench.records[done.id] = record.model_copy(update={"scores": (*record.scores, further)})
+    found = [
+        (row["test_set"], row["metric"], row["better"], row["is_headline"], row["score"])
+        for row in to_rows(bench.summary())
+    ]
+    assert found == [
+        ("test", "accuracy", "higher", True, 0.5),
+        ("test", "format_error_rate", "lower", False, 0.1),
+        ("mismatched", "accuracy", "higher", False, 0.4),
+    ]
 
 
 def test_ties_with_the_best_come_from_the_rows() -> None:

@@ -37,3 +37,17 @@ def test_listing_and_fetching_every_name_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_scoring_needs_no_catalogue() -> None:
+    """Not even by way of others: a record says all that a report shows."""
+    program = (
+        "import sys, peftbench.scoring, peftbench.scoring.recommend, peftbench.scoring.pareto\n"
+        "rooms = ('catalogue', 'tasks', 'methods', 'models', 'evaluation.metrics')\n"
+        "names = tuple(f'peftbench.{room}' for room in rooms)\n"
+        "print([name for name in sys.modules if name.startswith(names)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from peftbench.evaluation.scores import Score
 from peftbench.manifest import Manifest
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
+from peftbench.spec.facts import Better
 
 
 def cell(seed: int = 1) -> Cell:
@@ -30,6 +31,14 @@ def manifest() -> Manifest:
     )  # fmt: skip
 
 
-def score(value: float) -> Score:
+def score(value: float, *, test_set: str = "test", better: Better = "higher") -> Score:
     """An accuracy with a standard error of 0.01."""
-    return Score(name="accuracy", value=value, standard_error=0.01, examples=2)
+    return Score(
+        test_set=test_set,
+        metric="accuracy",
+        value=value,
+        standard_error=0.01,
+        examples=2,
+        unit="fraction correct",
+        better=better,
+    )

@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 
 from peftbench.errors import StoreError
+from peftbench.evaluation.scores import Constant, PerturbedScores
 from peftbench.spec import Cell
-from peftbench.store import Comparison, Constant, Evaluated, Evaluation, Prediction, Record, Store, Worker, write_predictions
-from peftbench.spec import TestSet
+from peftbench.store import (
+    Evaluated,
+    Evaluation,
+    Prediction,
+    Record,
+    Store,
+    TestSet,
+    Worker,
+    write_predictions,
+)
 from store.parts import cell, manifest, score
 
 HANS = TestSet(name="hans", version=1, data="sha256:1")
@@ -21,7 +30,7 @@ def evaluation(of: Cell, value: float = 0.5, test_set: TestSet = HANS) -> Evalua
         cell_id=of.id,
         test_set=test_set,
         manifest=manifest(),
-        comparison=Comparison(
+        comparison=PerturbedScores(
             scores=(score(value),),
             constant=Constant(answer="no", value=0.5),
             clean=score(0.8),

@@ -53,7 +53,14 @@ def record(of: Cell, value: float = 0.5, **changes: Any) -> Record:
         packages={}, git_commit=None, git_dirty=None, initial_adapter_sha256=None,
         chat_template=False,
     )  # fmt: skip
-    score = Score(name="accuracy", value=value, standard_error=None, examples=2)
+    score = Score(
+        metric="accuracy",
+        value=value,
+        standard_error=None,
+        examples=2,
+        unit="fraction correct",
+        better="higher",
+    )
     return Record(cell=of, status="finished", manifest=manifest, scores=(score,), **changes)
 
 

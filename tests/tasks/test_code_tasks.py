@@ -9,6 +9,7 @@ import pytest
 
 from peftbench import tasks
 from peftbench.errors import DataError
+from peftbench.spec.facts import LeftOut
 from peftbench.tasks._data import task_data
 from peftbench.tasks._programs import ProgramTests, parse_tests, read_program
 from peftbench.tasks._sources import SplitRows
@@ -161,10 +162,10 @@ def test_apps_rows_that_a_split_cannot_use_are_left_out_and_counted() -> None:
     test[0]["input_output"] = ""
     test[1]["solutions"] = ""  # is scored all the same
     data = task_data("apps", tasks.get("apps"), _Rows(train=train, test=test), {})
-    assert data.left_out == {
-        "train rows without a solution, left out": 2,
-        "test rows without tests, left out": 1,
-    }
+    assert data.left_out == (
+        LeftOut(split="train", reason="without a solution", count=2),
+        LeftOut(split="test", reason="without tests", count=1),
+    )
     assert len(data.examples["train"]) + len(data.examples["validation"]) == 18
     assert data.examples["test"][0].target == ""
     with pytest.raises(DataError, match="no row of the test split can be used"):

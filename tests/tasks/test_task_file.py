@@ -312,4 +312,4 @@ def test_example_is_a_task_of_ten_lines_that_loads() -> None:
     data = load(EXAMPLE)
     assert data.task.labels == ("praise", "complaint")
     assert sum(len(rows) for rows in data.examples.values()) == 40
-    assert not any(data.leaks.values())
+    assert not any(leak.count for leak in data.leaks)

@@ -23,7 +23,7 @@ def pareto(
     """Show the Pareto front over two columns, and the hypervolume that it covers."""
     from peftbench import api
     from peftbench.scoring import pareto as fronts
-    from peftbench.scoring.columns import column
+    from peftbench.scoring.columns import column, reason, turned
     from peftbench.store import Store
 
     first, second = column(x), column(y)
@@ -34,6 +34,7 @@ def pareto(
         summary = api.results(opened, benchmark).summary
     finally:
         opened.close()
+    first, second = turned(first, summary), turned(second, summary)
     found: list[dict[str, Any]] = []
     for model in summary.models:
         own = [s for s in summary.standings if s.model == model]
@@ -43,12 +44,15 @@ def pareto(
             {
                 "model": model,
                 "x": x,
+                "x_better": first.better,
                 "y": y,
+                "y_better": second.better,
                 "front": list(fronts.front(points, first, second)),
                 "points": points,
                 "reference": reference,
                 "hypervolume": reference
                 and fronts.hypervolume(points.values(), first, second, reference),
+                "reason": reason(x, summary) or reason(y, summary),
                 "left_out": [s.method for s in own if s.method not in points],
             }
         )
@@ -71,7 +75,8 @@ def _print(found: list[dict[str, Any]], x: Any, y: Any) -> None:
             f"{y.title} against {x.title} on {one['model']}", style="bold", markup=False
         )
         if not one["points"]:
-            console.print("No method has both numbers.")
+            because = f": {one['reason']}" if one["reason"] else ""
+            console.print(f"No method has both numbers{because}.", markup=False)
             continue
         rows = [
             [

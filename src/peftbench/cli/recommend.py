@@ -60,6 +60,11 @@ def recommend(
     try:
         whole = api.results(opened, benchmark).summary
         chosen_model = _one_model(model, whole.models)
+        if whole.no_mean:
+            raise InvalidSpec(
+                f"There is no mean score to choose by: {whole.no_mean}. Put tasks of one "
+                "direction into a benchmark of their own."
+            )
         standings = [s for s in whole.standings if s.model == chosen_model]
         verdicts = judge(standings, budgets)
         feasible = {v.method for v in verdicts if v.is_feasible}
@@ -117,6 +122,7 @@ def _as_json(
         "chosen": found.chosen.method if found else None,
         "leader": found.leader.method if found else None,
         "tied_with_leader": tied,
+        "better": found.better if found else None,
         "is_tested": bool(found and found.is_tested),
         "candidates": [
             {

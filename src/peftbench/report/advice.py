@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, empty, listed
 from peftbench.scoring.columns import COLUMNS
-from peftbench.scoring.recommend import Recommendation, Verdict
+from peftbench.scoring.recommend import Recommendation, Verdict, best_first
 from peftbench.scoring.summary import Interval, Standing
 
 
@@ -25,7 +25,8 @@ def sentences(
         )
     chosen, leader = found.chosen, found.leader
     return (
-        f"Use {chosen.method} on {found.model}: mean score {_score(chosen)}, "
+        f"Use {chosen.method} on {found.model}: mean score {_score(chosen)}"
+        f"{' (lower is better)' if found.better == 'lower' else ''}, "
         f"{_price(chosen, prefer)}, within {_shown(budgets)}.",
         *_certainty(found, leader, chosen, prefer),
         *_left_out(verdicts),
@@ -37,7 +38,8 @@ def candidates(
 ) -> Table:
     """The methods that fit, best first, with what they were held to."""
     columns = list(dict.fromkeys([*budgets, "trainable_parameters", "peak_memory_bytes"]))
-    ordered = sorted(standings, key=lambda s: -(s.mean_score or 0.0))
+    ordered = best_first(standings, found.better)
+    lower = found.better == "lower"
     return Table(
         name="candidates",
         title=f"Methods that fit on {found.model}",
@@ -45,7 +47,13 @@ def candidates(
         "best; †: not told apart from it by the paired bootstrap (5 %, Holm-corrected).",
         columns=(
             Column(title="Method", is_number=False, sorts_first="ascending"),
-            Column(title="Mean score", is_interval=True, is_sorted=True),
+            Column(
+                title="Mean score",
+                note="↓" if lower else "",
+                is_interval=True,
+                is_sorted=True,
+                sorts_first="ascending" if lower else "descending",
+            ),
             *(Column(title=COLUMNS[name].title) for name in columns),
         ),
         rows=tuple(

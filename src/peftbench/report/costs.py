@@ -6,7 +6,7 @@ import math
 
 from peftbench.report import numbers, others
 from peftbench.report.meter import NOT_MEASURED, meter_tables
-from peftbench.report.results import TIED_MARK, standings
+from peftbench.report.results import TIED_MARK, mean_column, standings
 from peftbench.report.table import Cell, Column, Row, Table, empty
 from peftbench.scoring.penalties import (
     MEMORY_CONSTANT_GB,
@@ -58,7 +58,7 @@ def pscp_table(summary: Summary, model: str) -> Table:
         caption=PSCP_CAPTION,
         columns=(
             Column(title="Method", is_number=False, sorts_first="ascending"),
-            Column(title="Mean score"),
+            mean_column(summary),
             Column(title="Parameter factor", note="trainable"),
             Column(title="FLOPs factor", note="extra, one input"),
             Column(title="Memory factor", note="peak, training"),
@@ -66,6 +66,9 @@ def pscp_table(summary: Summary, model: str) -> Table:
             Column(title="PPT", note="parameters alone"),
         ),
         rows=tuple(Row(header=s.method, cells=_pscp_cells(s, best)) for s in ordered),
+        notes=(f"There is neither PSCP nor PPT: {summary.no_pscp}.",)
+        if summary.no_pscp
+        else (),
     )
 
 
@@ -86,7 +89,7 @@ def _pscp_cells(standing: Standing, best: float | None) -> tuple[Cell, ...]:
             text=numbers.points(standing.pscp),
             value=standing.pscp,
             mark="best"
-            if standing.pscp == best
+            if standing.pscp is not None and standing.pscp == best
             else "tied"
             if standing.is_pscp_tied
             else "",

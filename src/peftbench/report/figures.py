@@ -158,7 +158,9 @@ def _trade_off(
         for s in rated
         if s.cost and s.mean_score is not None
     }
-    front = pareto_front(points)
+    is_lower = summary.mean_better == "lower"
+    sign = -1 if is_lower else 1
+    front = pareto_front({m: (cost, sign * score) for m, (cost, score) in points.items()})
     # A logarithmic axis has no zero: what costs nothing is a line across the plot.
     free = [m for m, (cost, _) in points.items() if axis.is_logarithmic and cost <= 0]
     drawn = {m: point for m, point in points.items() if m not in free}
@@ -168,9 +170,9 @@ def _trade_off(
     return Figure(
         name=figure_name(summary, axis.name, model),
         title=f"Score against {axis.what}",
-        caption=f"Up and left is better. On the Pareto front (dotted): {listed(front)}; "
-        "no other method is better without costing more of this. A point without a name "
-        "shows it when hovered.",
+        caption=f"{'Down' if is_lower else 'Up'} and left is better. On the Pareto front "
+        f"(dotted): {listed(front)}; no other method is better without costing more of this. A "
+        "point without a name shows it when hovered.",
         data=[
             {
                 "type": "scatter",
@@ -205,7 +207,7 @@ def _trade_off(
                 **(_log_axis(places) if axis.is_logarithmic else {}),
             },
             "yaxis": {
-                "title": {"text": "mean score"},
+                "title": {"text": f"mean score{', lower is better' * is_lower}"},
                 "range": padded((score for _, score in points.values()), 0.12),
             },
             "shapes": [
@@ -228,7 +230,7 @@ def _trade_off(
         },
         labels=[
             {"text": plain(short(m)), "x": scale(points[m][0]), "y": points[m][1]}
-            for m in sorted(drawn, key=lambda m: (m not in front, -points[m][1]))
+            for m in sorted(drawn, key=lambda m: (m not in front, -sign * points[m][1]))
         ],
     )
 

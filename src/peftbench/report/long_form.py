@@ -1,10 +1,11 @@
-"""The scores as CSV in long form: one row per model, method, task, seed and metric."""
+"""The scores as CSV in long form: one row per model, method, task, seed, test set, metric."""
 
 from __future__ import annotations
 
 import csv
 import io
 
+from peftbench.evaluation.scores import TEST
 from peftbench.scoring.summarise import ROW_FIELDS, to_rows
 from peftbench.scoring.summary import Summary
 
@@ -22,7 +23,7 @@ def to_csv(summary: Summary) -> str:
     writer.writeheader()
     for row in to_rows(summary):
         writer.writerow(row | {"status": "finished", "reason": ""})
-    metric = {task.name: task.metric for task in summary.tasks}
+    tasks = {task.name: task for task in summary.tasks}
     for trouble in summary.troubles:
         writer.writerow(
             {
@@ -32,8 +33,12 @@ def to_csv(summary: Summary) -> str:
                 "method": trouble.method,
                 "task": trouble.task,
                 "seed": trouble.seed,
-                "metric": metric[trouble.task],
+                "test_set": TEST,
+                "metric": tasks[trouble.task].metric,
+                "unit": tasks[trouble.task].unit,
+                "better": tasks[trouble.task].better,
                 "is_headline": True,
+                "statistic": "score",
                 "score": "",
                 "status": trouble.status,
                 "reason": trouble.reason,

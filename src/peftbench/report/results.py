@@ -21,7 +21,8 @@ def headline_table(summary: Summary, model: str) -> Table:
     """Method by task: mean ± half the interval's width; mean score, average rank."""
     ordered = standings(summary, model)
     means = [s.mean_score for s in ordered if s.mean_score is not None]
-    best = max(means) if len(means) > 1 else None
+    pick = max if summary.mean_better == "higher" else min
+    best = pick(means) if len(means) > 1 else None
     return Table(
         name=f"results-{summary.models.index(model)}",
         title=f"Scores on {model}",
@@ -29,10 +30,7 @@ def headline_table(summary: Summary, model: str) -> Table:
         columns=(
             Column(title="Method", is_number=False, sorts_first="ascending"),
             *(_task_column(summary, model, task) for task in summary.tasks),
-            Column(
-                title="Mean score",
-                is_interval=any(s.mean_interval is not None for s in ordered),
-            ),
+            mean_column(summary, is_interval=any(s.mean_interval for s in ordered)),
             Column(
                 title="Average rank",
                 sorts_first="ascending",
@@ -57,9 +55,21 @@ def headline_table(summary: Summary, model: str) -> Table:
             for standing in ordered
         ),
         baselines=_baseline_rows(summary),
-        notes=tuple(
-            note for standing in ordered if (note := _why_incomplete(summary, standing))
+        notes=(
+            *_why_no_mean(summary),
+            *(note for standing in ordered if (note := _why_incomplete(summary, standing))),
         ),
+    )
+
+
+def mean_column(summary: Summary, *, is_interval: bool = False) -> Column:
+    """The column of mean scores, which says where lower ones are better."""
+    lower = summary.mean_better == "lower"
+    return Column(
+        title="Mean score",
+        note="↓" if lower else "",
+        is_interval=is_interval,
+        sorts_first="ascending" if lower else "descending",
     )
 
 
@@ -180,9 +190,18 @@ def _baseline_rows(summary: Summary) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _why_no_mean(summary: Summary) -> tuple[str, ...]:
+    """Why no method has a mean score, if that is so of all of them."""
+    return (f"There is no mean score: {summary.no_mean}.",) if summary.no_mean else ()
+
+
 def _why_incomplete(summary: Summary, standing: Standing) -> str:
-    """Why a method has no mean score or rank; empty where it has both."""
-    if standing.mean_score is not None and standing.average_rank is not None:
+    """Why a method has no mean score or rank; empty where it has both, or nobody has one."""
+    wanted = {"average rank": standing.average_rank}
+    if not summary.no_mean:
+        wanted = {"mean score": standing.mean_score, **wanted}
+    absent = [what for what, value in wanted.items() if value is None]
+    if not absent:
         return ""
     reasons = []
     for task in summary.tasks:
@@ -192,14 +211,6 @@ def _why_incomplete(summary: Summary, standing: Standing) -> str:
             reasons.append(f"{task.name} has no score ({listed(statuses or ['missing'])})")
         elif not entry.complete:
             reasons.append(f"{task.name} has {seeds_finished(summary, entry)}")
-    absent = [
-        what
-        for what, value in (
-            ("mean score", standing.mean_score),
-            ("average rank", standing.average_rank),
-        )
-        if value is None
-    ]
     why = listed(reasons) if reasons else "not every task is complete"
     return f"{standing.method} has no {listed(absent, 'or')}: {why}."
 

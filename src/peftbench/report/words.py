@@ -77,6 +77,7 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             "(--unsafe-run-code): they could have changed anything on that machine, these "
             "results included."
         )
+    sentences += _lacking(summary)
     leaky = [
         task.name
         for task in summary.tasks
@@ -92,6 +93,24 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             "Some runs were made with uncommitted changes in peftbench's own code."
         )
     return tuple(sentences)
+
+
+def _lacking(summary: Summary) -> list[str]:
+    """What records do not tell of what they scored."""
+    scored = [entry for entry in summary.entries if entry.by_seed]
+    tasks = {entry.task for entry in scored}
+    methods = {entry.method for entry in scored}
+    unknown = (
+        ("what is asked", [t.name for t in summary.tasks if not t.description], tasks),
+        ("the unit", [t.name for t in summary.tasks if not t.unit], tasks),
+        ("the family", [m.label for m in summary.methods if not m.family], methods),
+    )
+    found = [
+        f"{what} of {listed(own)}"
+        for what, names, known in unknown
+        if (own := [name for name in names if name in known])
+    ]
+    return [f"The records do not tell {listed(found, 'or')}."] if found else []
 
 
 def verdict(summary: Summary, model: str) -> tuple[str, ...]:
@@ -115,6 +134,8 @@ def verdict(summary: Summary, model: str) -> tuple[str, ...]:
                 f"{counted(absent, 'method')} {'is' if absent == 1 else 'are'} not ranked, "
                 "because a task or seed is missing."
             )
+        if summary.no_mean:
+            sentences.append(f"There is no mean score: {summary.no_mean}.")
         sentences += _after_costs(ordered)
     return (*sentences, *_below_baseline(summary, model))
 

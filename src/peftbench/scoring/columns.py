@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from peftbench.cost.costs import Cost
 from peftbench.errors import UnknownName
-from peftbench.scoring.summary import Standing
+from peftbench.scoring.summary import Standing, Summary
+from peftbench.spec.facts import Better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Column:
 
     title: str
     unit: str
-    better: Literal["higher", "lower"]
+    better: Better
     value: Callable[[Standing], float | None]
 
 
@@ -51,6 +51,23 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "step_seconds": _measured("step time", "s", lambda c: c.step_seconds),
 }
+
+
+def turned(column: Column, summary: Summary) -> Column:
+    """The column as it counts in a summary: mean scores may be the better the lower."""
+    if column is not COLUMNS["mean_score"] or summary.mean_better == "higher":
+        return column
+    return replace(column, better="lower", title="mean score (lower is better)")
+
+
+def reason(name: str, summary: Summary) -> str:
+    """Why nobody has a number in a summary; empty where somebody may."""
+    refused = {
+        "mean_score": summary.no_mean,
+        "pscp": summary.no_pscp,
+        "ppt": summary.no_pscp,
+    }
+    return refused.get(name.replace("-", "_"), "")
 
 
 def column(name: str) -> Column:

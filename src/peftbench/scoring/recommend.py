@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from peftbench.scoring.columns import COLUMNS
 from peftbench.scoring.summary import Standing, Summary
+from peftbench.spec.facts import Better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Recommendation:
     """Others not told from the leader, best first."""
     is_alone: bool
     """Whether it was the only one that fits."""
+    better: Better
+    """Which way mean scores count."""
     is_tested: bool
     """Whether row scores were there to test ties with."""
 
@@ -59,9 +63,9 @@ def recommend(
     that costs least in the column `prefer` is chosen: what cannot be told apart should not
     be paid for.
     """
-    scored = sorted(
-        (s for s in summary.standings if s.model == model and s.mean_score is not None),
-        key=lambda s: -(s.mean_score or 0.0),
+    scored = best_first(
+        [s for s in summary.standings if s.model == model and s.mean_score is not None],
+        summary.mean_better,
     )
     if not scored:
         return None
@@ -69,9 +73,9 @@ def recommend(
     tied = [s for s in scored[1:] if s.is_mean_tied]
     cost = COLUMNS[prefer].value
 
-    def price(standing: Standing) -> tuple[bool, float, float]:
+    def price(standing: Standing) -> tuple[bool, float, int]:
         found = cost(standing)
-        return found is None, found or 0.0, -(standing.mean_score or 0.0)
+        return found is None, found or 0.0, scored.index(standing)
 
     return Recommendation(
         model=model,
@@ -79,7 +83,17 @@ def recommend(
         chosen=min([leader, *tied], key=price),
         tied=tuple(tied),
         is_alone=len(scored) == 1,
+        better=summary.mean_better,
         is_tested=leader.mean_interval is not None,
+    )
+
+
+def best_first(standings: Sequence[Standing], better: Better) -> list[Standing]:
+    """By mean score; those without one last."""
+    sign = -1 if better == "higher" else 1
+    return sorted(
+        standings,
+        key=lambda s: math.inf if s.mean_score is None else sign * s.mean_score,
     )
 
 

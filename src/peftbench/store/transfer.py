@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class _Packed(Frozen):
     step: dict[str, object]
     outcome: dict[str, object]
     folder: str = ""
-    files: dict[str, str] = {}
+    files: Mapping[str, str] = {}
 
 
 class _Bundle(Frozen):

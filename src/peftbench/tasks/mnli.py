@@ -11,7 +11,7 @@ target      "maybe"
 
 The GLUE version (Wang et al., 2019, arXiv:1804.07461). Its test labels are hidden, so the
 matched validation split, of the genres trained on, is our test; the mismatched one, of other
-genres, is scored beside it, from the same adapter, as `mismatched_accuracy` and so on.
+genres, is scored beside it, from the same adapter, as the test set `mismatched`.
 "entailment", "neutral" and "contradiction" become yes, maybe and no, words that need no
 definition; `rte` asks the same question and calls an entailed hypothesis yes too.
 """

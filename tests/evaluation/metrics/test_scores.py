@@ -271,6 +271,10 @@ def test_constant_and_unreadable_answers_have_a_score(name: str, n: int) -> None
     for constant in constants:
         found = score(name, [constant] * n, targets[:n], () if number else LABELS)
         assert math.isfinite(found)
+        low, high = metrics.get(name).lowest, metrics.get(name).highest
+        assert low is not None
+        assert high is not None
+        assert low <= found <= high
         if metrics.get(name).chance_is_zero:
             assert found == 0
 
