@@ -95,10 +95,9 @@ def one_of(
 
     def limit(method: str, _setting: str, value: object) -> object:
         if value not in choices:
-            *most, last = map(str, choices)
+            known = (" and " if len(choices) == 2 else ", ").join(map(str, choices))
             raise InvalidSpec(
-                f"{method} knows the {called} {', '.join(most)} and {last}, got {value!r}; "
-                "choose one."
+                f"{method} knows the {called} {known}, got {value!r}; choose one."
             )
         return value
 

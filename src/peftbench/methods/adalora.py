@@ -67,7 +67,7 @@ class Adalora(LinearMethod):
         return super().peft_fields(shapes) | self._schedule(_SOME_STEPS) | target
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The schedule of a run of so many steps."""
+        """With the schedule of a run of so many steps."""
         config = replace(
             cast("AdaLoraConfig", self.config(model)), **self._schedule(context.steps)
         )

@@ -36,7 +36,6 @@ class Adapterbias(NativeMethod):
     training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * hidden + 1`` per block."""
         return (2 * shapes.hidden_size + 1) * shapes.num_layers
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

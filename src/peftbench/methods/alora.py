@@ -67,7 +67,7 @@ class Alora(Lora):
         return super().peft_fields(shapes) | {"alora_invocation_tokens": tokens}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The invocation; raises `InvalidSpec` where there is none."""
+        """With the invocation that its data has; raises `InvalidSpec` where there is none."""
         config: Any = self.config(model)
         if self.invocation_tokens is None:
             prompts = [p for _, p in islice(rows_and_prompts(context), _PROMPTS)]

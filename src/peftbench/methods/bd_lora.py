@@ -30,12 +30,10 @@ class BdLora(Lora):
     num_blocks: int = whole(2, hint="the number of devices")
 
     title = "BD-LoRA"
-    family = "reparameterised"
     paper = "BD-LoRA of huggingface/peft, 2025"
     defaults_from = "ours: 2 blocks; the rest: those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     unsupported = {
         "gpt2": "its layers are transformers' Conv1D, which have no widths that peft can block"
     }

@@ -56,7 +56,7 @@ class Cartridge(PeftMethod):
         return 2 * shapes.num_layers * self.num_virtual_tokens * shapes.kv_dim
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The start from the data."""
+        """With the start from the data."""
         import torch
         from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 

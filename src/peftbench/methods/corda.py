@@ -43,7 +43,7 @@ class Corda(ResidualLora):
     training = {"learning_rate": 2e-5}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The start from the data."""
+        """With the start from the data."""
         from peft.tuners.lora.config import CordaConfig
         from peft.tuners.lora.corda import preprocess_corda
 

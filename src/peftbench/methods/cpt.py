@@ -50,7 +50,6 @@ class Cpt(EmbeddedPrompt):
     training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``num_virtual_tokens * hidden``."""
         return self.num_virtual_tokens * shapes.hidden_size
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
@@ -59,7 +58,7 @@ class Cpt(EmbeddedPrompt):
         return self._config(ids, [_INPUT] * self.num_virtual_tokens)
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The examples."""
+        """With the first examples."""
         ids, answers = tokens(context, self.num_virtual_tokens)
         kinds = [_ANSWER if answer else _INPUT for answer in answers.tolist()]
         adapted: nn.Module = self._wrap(model, self._config(ids.tolist(), kinds))

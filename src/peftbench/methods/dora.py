@@ -20,7 +20,6 @@ class Dora(Lora):
 
     title = "DoRA"
     fixed = {"use_dora": True}
-    family = "reparameterised"
     paper = "Liu et al., 2024, arXiv:2402.09353"
     defaults_from = (
         "those of `lora`; the paper's commonsense runs have rank 16 and 32, alpha twice "
@@ -28,7 +27,6 @@ class Dora(Lora):
     )
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: Liu et al., LLaMA-7B, commonsense reasoning.
     training = {"learning_rate": 2e-4}
 

@@ -43,8 +43,7 @@ class Dylora(NativeMethod):
     training = {"learning_rate": 4e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out)`` of every target."""
-        layers = targeted("DyLoRA", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + layer.d_out) for layer in layers)
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

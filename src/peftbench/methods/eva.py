@@ -45,7 +45,7 @@ class Eva(Lora):
     training = {"learning_rate": 2e-4}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The start from the data."""
+        """With the start from the data."""
         from peft import initialize_lora_eva_weights
         from peft.tuners.lora.config import EvaConfig
 

@@ -50,7 +50,7 @@ class Fact(NativeMethod):
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """``rank * width`` for every width in and out, and ``rank^2`` per target."""
-        layers = targeted("FacT", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         widths = sum({layer.d_in for layer in layers}) + sum({la.d_out for la in layers})
         return self.rank * widths + self.rank**2 * len(layers)
 

@@ -60,7 +60,7 @@ class FishMask(NativeMethod):
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """So many thousandths of the weights of all targets."""
-        layers = targeted("FISH mask", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(la.d_in * la.d_out for la in layers) * self.per_mille // 1000
 
     def stored_parameters(self, shapes: Shapes) -> int:
@@ -95,7 +95,7 @@ class FishMask(NativeMethod):
     def _layers(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         from peftbench.methods._native.places import Places
 
-        targeted("FISH mask", Shapes.of(model), self.target_modules)
+        targeted(self.title, Shapes.of(model), self.target_modules)
         return Places.of(model).linears(self.target_modules)
 
     def _attach(self, model: PreTrainedModel, scores: Mapping[str, Tensor]) -> nn.Module:

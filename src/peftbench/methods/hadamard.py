@@ -37,7 +37,6 @@ class Hadamard(NativeMethod):
     training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * hidden`` per block."""
         return 2 * shapes.hidden_size * shapes.num_layers
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

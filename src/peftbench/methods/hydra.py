@@ -43,8 +43,7 @@ class Hydra(NativeMethod):
     training = {"learning_rate": 2e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + 3 * d_out)`` of every target."""
-        layers = targeted("Hydra", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + 3 * layer.d_out) for layer in layers)
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._method import PeftMethod
 from peftbench.methods._settings import leaf_names, targeted
 from peftbench.models import Shapes
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +61,15 @@ class Ia3(PeftMethod):
         object.__setattr__(self, "feedforward_modules", inner)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``d_out`` of every target, ``d_in`` of those in the MLP."""
         names, inner = self._layers(shapes)
         return sum(
             layer.d_in if layer.leaf in inner else layer.d_out
-            for layer in targeted("IA3", shapes, names)
+            for layer in targeted(self.title, shapes, names)
         )
 
     def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         names, inner = self._layers(shapes)
-        targeted("IA3", shapes, names)
+        targeted(self.title, shapes, names)
         return {"target_modules": list(names), "feedforward_modules": list(inner)}
 
     def _layers(self, shapes: Shapes) -> tuple[tuple[str, ...], tuple[str, ...]]:

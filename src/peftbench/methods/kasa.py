@@ -45,12 +45,10 @@ class Kasa(Lora):
     gamma: float = positive(0.001, hint="try 1e-3")
 
     title = "KaSA"
-    family = "reparameterised"
     paper = "Wang et al., 2024, arXiv:2412.06071"
     defaults_from = "beta 1e-4, gamma 1e-3: Wang et al. and peft; the rest: those of `lora`"
     identity_at_start = False  # the weight loses directions
     mergeable = True
-    budget_knob = "rank"
     unsupported = NOT_LINEAR
     #: That of `lora`.
     training = {"learning_rate": 2e-4}

@@ -42,7 +42,6 @@ class LinearProbe(NativeMethod):
     training = {"learning_rate": 5e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``vocabulary * hidden``."""
         return shapes.vocab_size * shapes.hidden_size
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

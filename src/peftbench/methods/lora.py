@@ -37,7 +37,6 @@ class Lora(LinearMethod):
     training = {"learning_rate": 2e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out)``."""
         return self.rank * (layer.d_in + layer.d_out)
 
 

@@ -29,12 +29,10 @@ class LoraFa(Lora):
     """
 
     title = "LoRA-FA"
-    family = "reparameterised"
     paper = "Zhang et al., 2023, arXiv:2308.03303"
     defaults_from = "those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: huggingface/peft, method_comparison/MetaMathQA, lora-fa on Llama-3.2-3B.
     training = {"learning_rate": 1e-4}
 

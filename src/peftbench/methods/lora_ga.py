@@ -42,7 +42,7 @@ class LoraGa(ResidualLora):
     training = {"learning_rate": 5e-5}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """The start from the data."""
+        """With the start from the data."""
         from peft.tuners.lora.config import LoraGAConfig
         from peft.tuners.lora.loraga import preprocess_loraga
 

@@ -29,12 +29,10 @@ class LoraPlus(Lora):
     learning_rate_ratio: float = positive(16.0, hint="try 4 to 16")
 
     title = "LoRA+"
-    family = "reparameterised"
     paper = "Hayou et al., 2024, arXiv:2402.12354"
     defaults_from = "ratio 16: Hayou et al.; the rest: those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: Half of `lora`'s, as huggingface/peft's guide advises; B learns at 16 times that.
     training = {"learning_rate": 1e-4}
 

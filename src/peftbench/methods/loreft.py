@@ -47,7 +47,6 @@ class Loreft(NativeMethod):
     training = {"learning_rate": 9e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (2 * hidden + 1)`` per block."""
         return self.rank * (2 * shapes.hidden_size + 1) * shapes.num_layers
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

@@ -22,12 +22,10 @@ class Mica(Lora):
 
     title = "MiCA"
     fixed = {"init_lora_weights": "mica"}
-    family = "reparameterised"
     paper = "MiCA, 2026, arXiv:2604.01694"
     defaults_from = "those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: That of `lora`.
     training = {"learning_rate": 2e-4}
 

@@ -69,7 +69,6 @@ class Monteclora(Lora):
     num_samples: int = whole(8, hint="try 2 to 16")
 
     title = "MonteCLoRA"
-    family = "reparameterised"
     paper = "Sengupta et al., 2024, arXiv:2411.04358"
     defaults_from = (
         "peft: 8 samples, their scale and the weight of the divergence; the rest: those of "
@@ -78,7 +77,6 @@ class Monteclora(Lora):
     identity_at_start = True
     mergeable = True
     zeros_will_do = True
-    budget_knob = "rank"
     #: That of `lora`.
     training = {"learning_rate": 2e-4}
 

@@ -20,12 +20,10 @@ class Olora(ResidualLora):
 
     title = "OLoRA"
     fixed = {"init_lora_weights": "olora"}
-    family = "reparameterised"
     paper = "Büyükakyüz, 2024, arXiv:2406.01775"
     defaults_from = "those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     unsupported = {
         "gpt2": "peft's start does not transpose the weights of its Conv1D layers"
     }

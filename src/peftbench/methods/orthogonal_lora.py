@@ -21,12 +21,10 @@ class OrthogonalLora(Lora):
 
     title = "LoRA with orthogonal initialisation"
     fixed = {"init_lora_weights": "orthogonal"}
-    family = "reparameterised"
     paper = "Datta, 2024, datta0.github.io/posts/rethink-lora-init"
     defaults_from = "those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: That of `lora`.
     training = {"learning_rate": 2e-4}
 

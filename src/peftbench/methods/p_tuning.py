@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from peftbench.methods._settings import one_of, whole
 from peftbench.methods._virtual_tokens import EmbeddedPrompt
 from peftbench.models import Shapes
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,12 +22,10 @@ class Pissa(ResidualLora):
 
     title = "PiSSA"
     fixed = {"init_lora_weights": "pissa"}
-    family = "reparameterised"
     paper = "Meng et al., 2024, arXiv:2404.02948"
     defaults_from = "rank: `lora`; alpha equals the rank: Meng et al."
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: Meng et al., all models of 7B and more.
     training = {"learning_rate": 2e-5}
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from peftbench.methods._settings import whole
 from peftbench.methods._virtual_tokens import EmbeddedPrompt
 from peftbench.models import Shapes
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,6 @@ class PromptTuning(EmbeddedPrompt):
     training = {"learning_rate": 3e-2}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``num_virtual_tokens * hidden``."""
         return self.num_virtual_tokens * shapes.hidden_size
 
 

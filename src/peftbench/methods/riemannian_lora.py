@@ -30,12 +30,10 @@ class RiemannianLora(Lora):
     damping: float = positive(0.01, hint="try 1e-2")
 
     title = "Riemannian LoRA"
-    family = "reparameterised"
     paper = "Zhang and Pilanci, 2024, arXiv:2402.02347"
     defaults_from = "damping: huggingface/peft; the rest: those of `lora`"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: huggingface/peft, method_comparison/MetaMathQA, lora-riemannian on Llama-3.2-3B.
     training = {"learning_rate": 1e-4}
 

@@ -19,12 +19,10 @@ class Rslora(Lora):
 
     title = "rsLoRA"
     fixed = {"use_rslora": True}
-    family = "reparameterised"
     paper = "Kalajdzievski, 2023, arXiv:2312.03732"
     defaults_from = "those of `lora`; the paper raises the rank up to 2048"
     identity_at_start = True
     mergeable = True
-    budget_knob = "rank"
     #: Ours: half of `lora`'s, whose scale is the smaller one at any rank above 1.
     training = {"learning_rate": 1e-4}
 

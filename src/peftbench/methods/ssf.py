@@ -43,9 +43,8 @@ class Ssf(NativeMethod):
     training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * d_out`` of every target."""
         return sum(
-            2 * layer.d_out for layer in targeted("SSF", shapes, self.target_modules)
+            2 * layer.d_out for layer in targeted(self.title, shapes, self.target_modules)
         )
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:

@@ -48,7 +48,7 @@ class Svft(NativeMethod):
     def trainable_parameters(self, shapes: Shapes) -> int:
         """The entries of the diagonals of every target."""
         total = 0
-        for layer in targeted("SVFT", shapes, self.target_modules):
+        for layer in targeted(self.title, shapes, self.target_modules):
             k = min(layer.d_in, layer.d_out)
             self._check(k)
             total += k + sum(2 * (k - j) for j in range(1, self.diagonals))

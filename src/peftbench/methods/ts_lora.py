@@ -46,8 +46,7 @@ class TsLora(TokenSelectiveMethod):
     training = {"learning_rate": 2e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out) + 1`` of every target."""
-        layers = targeted("TS-LoRA", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + layer.d_out) + 1 for layer in layers)
 
     def inner_parts(self, model: PreTrainedModel) -> Mapping[str, Part]:

@@ -56,13 +56,11 @@ class Velora(Lora):
     num_groups: int = whole(64, hint="try 32 to 128")
 
     title = "VeLoRA"
-    family = "reparameterised"
     paper = "Miles et al., 2024, arXiv:2405.17991"
     defaults_from = "64 groups: peft; the rest: those of `lora`"
     identity_at_start = True
     mergeable = True
     zeros_will_do = True
-    budget_knob = "rank"
     #: That of `lora`.
     training = {"learning_rate": 2e-4}
 
