@@ -33,8 +33,8 @@ class Wide(Lora):
         ("rank", 0, "Wide needs a whole number of at least 1 as rank, got 0; try 4 to 64"),
         ("hidden_layers", -1, "a whole number of at least 0 as hidden_layers, got -1"),
         ("size", 0, "at least 1 as size, got 0; try 8, or null"),
-        ("penalty", -0.1, "a number of at least 0 as penalty, got -0.1; try 0.1"),
-        ("penalty", float("nan"), "as penalty, got nan"),
+        ("penalty", -0.1, "a number as penalty of at least 0, got -0.1; try 0.1"),
+        ("penalty", float("nan"), "of at least 0, got nan"),
         ("kind", "d", "Wide knows the kinds a, b, c, got 'd'; choose one"),
     ],
 )

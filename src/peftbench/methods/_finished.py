@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 #: What the store writes beside an adapter that it keeps.
 ABOUT = "peftbench.json"
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-
 FILE = "adapter_config.json"
 
 #: Of the base or the run that a config was written for; a method is neither's.

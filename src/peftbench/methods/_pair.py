@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-
 #: What a setting may be: that which JSON knows.
 _PLAIN = (str, int, float, bool, list, tuple, type(None))
 

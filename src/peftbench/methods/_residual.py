@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _ADAPTER = "default"
 _START = "_peftbench_start"  # where a layer keeps A0 and B0
 
@@ -43,7 +42,6 @@ class ResidualLora(Lora):
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def attach(self, model: PreTrainedModel) -> nn.Module:

@@ -75,10 +75,8 @@ def positive(
 
     def limit(method: str, setting: str, value: object) -> object:
         if not _is_number(value) or not 0 <= value < inf or (value == 0 and not or_zero):
-            least = "of at least 0" if or_zero else "above 0"
-            raise InvalidSpec(
-                f"{method} needs a number {least} as {setting}, got {value!r}; {hint}."
-            )
+            wanted = f"as {setting} of at least 0" if or_zero else f"above 0 as {setting}"
+            raise InvalidSpec(f"{method} needs a number {wanted}, got {value!r}; {hint}.")
         return float(value)
 
     return _field(default, limit, peft)

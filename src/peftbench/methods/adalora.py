@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _ADAPTER = "default"
 #: Steps of a run that is not known: nothing is pruned before it is.
 _SOME_STEPS = 1_000_000

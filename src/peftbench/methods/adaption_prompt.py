@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _UNKNOWN = "peft's LLaMA-Adapter knows the attention of Llama, Mistral and GPT-2 alone"
 _TRAINED = ("adaption_prompt", "adaption_gate")
 

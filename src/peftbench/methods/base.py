@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _MARKER = "base.json"
 
 

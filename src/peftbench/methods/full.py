@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _FILE = "model.safetensors"
 
 

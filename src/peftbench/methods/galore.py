@@ -52,7 +52,6 @@ class GaloreHook(Hook):
     """Chooses the weights whose gradients are projected."""
 
     def __init__(self, method: Galore, model: PreTrainedModel) -> None:
-
         self.method = method
         self.linears = frozenset(f"{x.name}.weight" for x in Shapes.of(model).linears)
 

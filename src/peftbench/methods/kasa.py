@@ -71,7 +71,6 @@ class Kasa(Lora):
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _ADAPTER = "default"
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-
 _ADAPTER = "default"
 
 
@@ -53,7 +52,6 @@ class Loftq(Lora):
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:

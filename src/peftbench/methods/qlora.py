@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _LINEARS = "_peftbench_linears"  # where the base keeps its own layers meanwhile
 
 
@@ -52,7 +51,6 @@ class Qlora(Lora):
 
     def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         """Put 4-bit layers in the place of the targets."""
-
         own = {}
         for layer in self.layers(Shapes.of(model)):
             linear = cast("nn.Linear", model.get_submodule(layer.name))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-
 _ROUTER = "base_model.internal_xlora_classifier"
 #: peft sorts the experts of a saved adapter as text: of eleven, "10" would come before "2".
 _MOST = 10
