@@ -6,6 +6,7 @@ from peftbench.catalogue import Catalogue
 from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._method import Family, Method, PeftMethod
 from peftbench.methods._pair import from_peft
+from peftbench.methods._settings import fraction, linear_layers, one_of, positive, whole
 
 CATALOGUE: Catalogue[type[Method]] = Catalogue("method", __name__, "METHOD", separator="-")
 names = CATALOGUE.names
@@ -18,7 +19,12 @@ __all__ = [
     "Method",
     "PeftMethod",
     "RunContext",
+    "fraction",
     "from_peft",
     "get",
+    "linear_layers",
     "names",
+    "one_of",
+    "positive",
+    "whole",
 ]

@@ -15,11 +15,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from peftbench.errors import InvalidSpec
+from peftbench.models import Shapes
 from peftbench.spec import Budget, SettledBudget
 
 if TYPE_CHECKING:
     from peftbench.methods._method import Method
-    from peftbench.models._shapes import Shapes
 
 #: A budget is out of reach where the nearest size is not within this factor of it.
 _REACH = 2.0

@@ -7,19 +7,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods import _from_config
 from peftbench.methods._from_config import FromConfig, read_json
-from peftbench.methods._method import WEIGHTS, Family, Method
+from peftbench.methods._method import WEIGHTS, Method
+from peftbench.models import Shapes
 from peftbench.spec import CellMethod
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 #: What the store writes beside an adapter that it keeps.
 ABOUT = "peftbench.json"
@@ -36,15 +35,15 @@ class FinishedAdapter(Method):
     files: Mapping[str, str]
     folder: str | None = None
 
-    family: ClassVar[Family] = "baseline"
-    placement: ClassVar[str] = "where its config says"
-    paper: ClassVar[str] = "that of the method"
-    defaults_from: ClassVar[str] = "its files"
-    identity_at_start: ClassVar[bool] = False
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = None
-    trains: ClassVar[bool] = False
-    needs_backward_through_base: ClassVar[bool] = False
+    family = "baseline"
+    placement = "where its config says"
+    paper = "that of the method"
+    defaults_from = "its files"
+    identity_at_start = False
+    mergeable = False
+    budget_knob = None
+    trains = False
+    needs_backward_through_base = False
 
     @classmethod
     def find(cls, path: str) -> Self:
@@ -80,12 +79,10 @@ class FinishedAdapter(Method):
 
     @property
     def location(self) -> str | None:
-        """See `Method.location`."""
         return self.folder
 
     @classmethod
     def rebuilt(cls, parameters: Mapping[str, Any], location: str | None) -> Self:
-        """See `Method.rebuilt`."""
         return cls(**parameters, folder=location)
 
     def parameters(self) -> dict[str, Any]:
@@ -112,7 +109,7 @@ class FinishedAdapter(Method):
             return XLora.of_folder(folder)
         return FromConfig.read(str(folder), {})
 
-    def trainable_parameters(self, shapes: Shapes) -> int:  # noqa: ARG002
+    def trainable_parameters(self, shapes: Shapes) -> int:
         """None: it is trained already."""
         return 0
 
@@ -125,17 +122,15 @@ class FinishedAdapter(Method):
         return self.load(model, self._folder())
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.detach`."""
         return self.method().detach(adapted)
 
-    def save(self, adapted: nn.Module, folder: Path) -> None:  # noqa: ARG002
+    def save(self, adapted: nn.Module, folder: Path) -> None:
         """Copy the adapter's files."""
         for name in self.files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._folder() / name, folder / name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`."""
         return self.method().load(model, folder)
 
     def _folder(self) -> Path:

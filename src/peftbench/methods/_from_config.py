@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._meta import counted
-from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._method import PeftMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 FILE = "adapter_config.json"
 
@@ -51,13 +50,13 @@ class FromConfig(PeftMethod):
     settings: Mapping[str, Any]
 
     # What a config means cannot be told in general, so the weakest is said.
-    family: ClassVar[Family] = "hybrid"
-    placement: ClassVar[str] = "where its config says"
-    paper: ClassVar[str] = "that of the method"
-    defaults_from: ClassVar[str] = "its config"
-    identity_at_start: ClassVar[bool] = False
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = None
+    family = "hybrid"
+    placement = "where its config says"
+    paper = "that of the method"
+    defaults_from = "its config"
+    identity_at_start = False
+    mergeable = False
+    budget_knob = None
 
     @classmethod
     def read(cls, path: str, changes: Mapping[str, Any]) -> Self:
@@ -89,8 +88,7 @@ class FromConfig(PeftMethod):
         """Counted, see the class."""
         return counted(self, shapes)[1]
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
+    def config(self, model: PreTrainedModel) -> PeftConfig:
         return self._class()(task_type="CAUSAL_LM", **self.settings)
 
     def _class(self) -> Any:

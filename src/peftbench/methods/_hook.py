@@ -105,8 +105,7 @@ class WithOptimizer(Hook):
 
     def optimizer(
         self,
-        parameters: Mapping[str, nn.Parameter],  # noqa: ARG002
+        parameters: Mapping[str, nn.Parameter],
         training: Training,
     ) -> torch.optim.Optimizer:
-        """See `Hook.optimizer`."""
         return self.make(training)

@@ -6,17 +6,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._method import PeftMethod
-from peftbench.methods._settings import ALL_LINEAR, targeted, targets
-
-if TYPE_CHECKING:
-    from peft import PeftConfig
-    from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import linear_layers, targeted
+from peftbench.models import Linear, Shapes
 
 #: Model types whose layers are not `nn.Linear`, for methods whose tuner takes nothing else.
 NOT_LINEAR: Mapping[str, str] = {
@@ -28,20 +23,14 @@ NOT_LINEAR: Mapping[str, str] = {
 class LinearMethod(PeftMethod):
     """A method that puts a small module on every targeted linear layer.
 
-    A file states the fields of `peft`'s configuration that its settings mean (`settings`)
-    and what one layer trains (`layer_parameters`); where layers share parameters, it states
-    `trainable_parameters` instead. A setting whose common value cannot fit a small model is
-    made to fit; its file says how.
+    Beside its configuration, a file states what one layer trains (`layer_parameters`); where
+    layers share parameters, it states `trainable_parameters` instead. A setting whose common
+    value cannot fit a small model is made to fit; its file says how.
     """
 
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    title: ClassVar[str]  # its name in running text: "VeRA"
-    tuner: ClassVar[str]  # the name of its configuration in `peft`: "VeraConfig"
-    placement: ClassVar[str] = "linear layers of the blocks"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target_modules", targets(self.title, self.target_modules))
+    placement = "linear layers of the blocks"
 
     def layers(self, shapes: Shapes) -> tuple[Linear, ...]:
         """The layers that it adapts; raises `InvalidSpec` where a name is nobody's."""
@@ -58,25 +47,14 @@ class LinearMethod(PeftMethod):
 
     def check(self, shapes: Shapes) -> None:
         """Raises `InvalidSpec` where a setting does not fit these shapes; without `peft`."""
-        self.settings(shapes)
+        self.peft_fields(shapes)
 
-    @abstractmethod
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """Fields of the `peft` configuration; the targets only where they are to be others."""
-
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
-        import peft
-
-        from peftbench.models._shapes import Shapes
-
-        shapes = Shapes.of(model)
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        """The targets too."""
         self.layers(shapes)
-        wanted = self.target_modules
-        kind = getattr(peft, self.tuner)
-        where = {"target_modules": wanted if isinstance(wanted, str) else list(wanted)}
-        config = kind(task_type="CAUSAL_LM", **where | self.settings(shapes))
-        return cast("PeftConfig", config)
+        names = self.target_modules
+        where = {"target_modules": names if isinstance(names, str) else list(names)}
+        return where | super().peft_fields(shapes)
 
     def narrowest(self, shapes: Shapes) -> int:
         """The smallest width among the inputs and outputs of the targets."""

@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from peftbench.errors import InvalidSpec, PeftbenchError
+from peftbench.models import Shapes
+from peftbench.models._shapes import meta_model
 from peftbench.spec.frozen import canonical_json
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from peftbench.methods._method import PeftMethod
-    from peftbench.models._shapes import Shapes
 
 
 def counted(method: PeftMethod, shapes: Shapes) -> tuple[int, int]:
@@ -46,8 +47,6 @@ class _Key:
 @lru_cache(maxsize=256)
 def _counted(key: _Key, config: str) -> tuple[int, int]:
     from peft.utils import get_peft_model_state_dict
-
-    from peftbench.models._shapes import meta_model
 
     model = meta_model(json.loads(config))
     try:

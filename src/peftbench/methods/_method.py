@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._hook import Hook, RunContext
+from peftbench.methods._settings import limits, peft_names
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.models._shapes import Shapes
     from peftbench.spec import Range
 
 #: What `peft` calls the file of an adapter's weights.
@@ -35,10 +36,12 @@ class Method(ABC):
     """A fine-tuning method and its settings. One file in `methods/` ends with
     `METHOD = TheClass`; the fields of the class are the settings a spec may change.
 
-    A field that makes no sense raises `InvalidSpec` in `__post_init__`. Files import
-    `torch` and `peft` only inside functions, so that listing methods is instant.
+    A field declares its limit with its default (`_settings`); what no field can say alone is
+    checked in `__post_init__`, which raises `InvalidSpec`. Files import `torch` and `peft` only
+    inside functions, so that listing methods is instant.
     """
 
+    title: ClassVar[str] = ""  # its name in messages: "VeRA"; "": its class's
     family: ClassVar[Family]
     placement: ClassVar[str]  # where it acts: "linear layers of the blocks"
     paper: ClassVar[str]  # authors, year and identifier
@@ -65,6 +68,13 @@ class Method(ABC):
     training: ClassVar[Mapping[str, Any]] = {}
     #: Settings beside the learning rate that fair tuning searches, and where.
     space: ClassVar[Mapping[str, Range | tuple[Any, ...]]] = {}
+
+    def __post_init__(self) -> None:
+        """Hold every setting to the limit that its field declares; raises `InvalidSpec`."""
+        name = self.title or type(self).__name__
+        for setting, limit in limits(type(self)).items():
+            value = limit(name, setting, getattr(self, setting))
+            object.__setattr__(self, setting, value)
 
     def parameters(self) -> dict[str, Any]:
         """The settings, defaults included, as they go into a cell's identity."""
@@ -97,7 +107,7 @@ class Method(ABC):
         `weight_bytes` without it."""
         return shapes.parameters * weight_bytes
 
-    def knob_values(self, shapes: Shapes) -> Sequence[int]:  # noqa: ARG002
+    def knob_values(self, shapes: Shapes) -> Sequence[int]:
         """What a budget may set `budget_knob` to, in order; the count rises or falls with
         it. A value that the method refuses on these shapes (`InvalidSpec`) is passed over."""
         return range(1, 2**16 + 1)
@@ -110,7 +120,7 @@ class Method(ABC):
         float32, whatever the precision of the base.
         """
 
-    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:  # noqa: ARG002
+    def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
         """`attach` for a run that is known: what a run calls.
 
         For methods whose start or schedule depends on the number of steps, the settings of
@@ -118,11 +128,11 @@ class Method(ABC):
         """
         return self.attach(model)
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook | None:  # noqa: ARG002
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook | None:
         """How this method takes part in training; None: AdamW on what requires grad."""
         return None
 
-    def facts(self, adapted: nn.Module, context: RunContext) -> Mapping[str, float]:  # noqa: ARG002
+    def facts(self, adapted: nn.Module, context: RunContext) -> Mapping[str, float]:
         """Numbers about what was learned, for the record, each under a phrase that says what
         it is. Called once, after training, with the best state in place."""
         return {}
@@ -139,7 +149,7 @@ class Method(ABC):
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """`model` with the method as `save` left it: frozen, in evaluation mode."""
 
-    def merge(self, adapted: nn.Module) -> PreTrainedModel:  # noqa: ARG002
+    def merge(self, adapted: nn.Module) -> PreTrainedModel:
         """The method folded into the base's weights, where it is `mergeable`.
 
         This uses the base up: it cannot be detached any more. Raises `InvalidSpec` where
@@ -155,22 +165,37 @@ class Method(ABC):
 class PeftMethod(Method):
     """A method that Hugging Face `peft` carries: all it has to state is its config.
 
-    Its adapters are saved in `peft`'s format; `PeftModel.from_pretrained` opens them.
+    That is the class (`tuner`), which setting is which of its fields (`peft=` where settings are
+    declared), and the fields that no setting turns (`fixed`); where they depend on the model's
+    shapes, `peft_fields` says them. Its adapters are saved in `peft`'s format;
+    `PeftModel.from_pretrained` opens them.
     """
 
-    @abstractmethod
+    tuner: ClassVar[str]  # the name of its configuration in `peft`: "VeraConfig"
+    fixed: ClassVar[Mapping[str, Any]] = {}
+
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        """Fields of the configuration; raises `InvalidSpec` where a setting does not fit."""
+        settings = {
+            peft: getattr(self, ours) for ours, peft in peft_names(type(self)).items()
+        }
+        return settings | dict(self.fixed)
+
     def config(self, model: PreTrainedModel) -> PeftConfig:
         """The `peft` configuration that these settings mean on `model`."""
+        import peft
+
+        kind = getattr(peft, self.tuner)
+        config = kind(task_type="CAUSAL_LM", **self.peft_fields(Shapes.of(model)))
+        return cast("PeftConfig", config)
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`."""
         with _without_known_warnings():
             config = self.config(model)
         adapted: nn.Module = self._wrap(model, config)
         return adapted
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.detach`."""
         from peftbench.methods._before import Before
 
         wrapped = cast("PeftModel", adapted)
@@ -183,7 +208,7 @@ class PeftMethod(Method):
         return cast("PreTrainedModel", model)
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
-        """See `Method.save`; the folder is one that `PeftModel.from_pretrained` opens."""
+        """The folder is one that `PeftModel.from_pretrained` opens."""
         wrapped = cast("PeftModel", adapted)
         config = wrapped.active_peft_config
         for name, value in vars(config).items():
@@ -194,7 +219,7 @@ class PeftMethod(Method):
         (folder / "README.md").unlink()  # a form that peft leaves to be filled in
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`; raises `ModelError` where the adapter does not fit `model`."""
+        """Raises `ModelError` where the adapter does not fit `model`."""
         with _without_known_warnings():
             return self._install(model, *read_adapter(folder, model.device), folder)
 
@@ -223,7 +248,6 @@ class PeftMethod(Method):
         return loaded
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.merge`."""
         from peftbench.methods._before import Before
 
         if not self.mergeable:
@@ -255,7 +279,7 @@ class PeftMethod(Method):
             before.restore(model)
             raise
 
-    def changed_weights(self, model: PreTrainedModel) -> Collection[str]:  # noqa: ARG002
+    def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Names of the base's own parameters that attaching changes; they are kept."""
         return ()
 

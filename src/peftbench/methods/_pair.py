@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from peftbench.errors import InvalidSpec
 from peftbench.methods._meta import counted
 from peftbench.methods._method import Family, PeftMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 #: What a setting may be: that which JSON knows.
 _PLAIN = (str, int, float, bool, list, tuple, type(None))
@@ -54,8 +53,7 @@ class PairMethod(PeftMethod):
         count = type(self).count
         return counted(self, shapes)[1] if count is None else count(self, shapes)
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
+    def config(self, model: PreTrainedModel) -> PeftConfig:
         settings = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in self.parameters().items()

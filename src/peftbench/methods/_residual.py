@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 from peftbench.errors import ModelError
 from peftbench.methods._method import WEIGHTS, read_adapter
 from peftbench.methods.lora import Lora
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import LoraConfig, PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 _ADAPTER = "default"
 _START = "_peftbench_start"  # where a layer keeps A0 and B0
@@ -43,12 +42,9 @@ class ResidualLora(Lora):
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-        from peftbench.models._shapes import Shapes
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`."""
         return self._attach(model, self.config(model))
 
     def _attach(self, model: PreTrainedModel, config: PeftConfig) -> nn.Module:
@@ -61,7 +57,7 @@ class ResidualLora(Lora):
         return cast("nn.Module", adapted)
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
-        """See `Method.save`: a LoRA of twice the rank on the unchanged base."""
+        """A LoRA of twice the rank on the unchanged base."""
         import torch
         from safetensors.torch import save_file
 
@@ -84,7 +80,6 @@ class ResidualLora(Lora):
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`."""
         found, weights = read_adapter(folder, model.device)
         config = cast("LoraConfig", found)
         if config.r % 2:

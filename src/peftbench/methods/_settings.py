@@ -1,53 +1,150 @@
-"""Checks that methods share: what a spec may say, before any model is loaded."""
+"""What a setting may be: declared with its default, checked before any model is loaded.
+
+    rank: int = whole(8, peft="r", hint="try 4 to 64")
+    dropout: float = fraction(0.0, peft="lora_dropout")
+
+`peft` is the field of its configuration that the setting fills, where there is one. A
+subclass that gives a field another default keeps the limit and the name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import field
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Any, TypeGuard, TypeVar
 
 from peftbench.errors import InvalidSpec
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.models import Linear, Shapes
 
 ALL_LINEAR = "all-linear"
 
+#: From a method's name, a setting's name and its value to the value as it is kept; raises
+#: `InvalidSpec`.
+Limit = Callable[[str, str, Any], Any]
+Value = TypeVar("Value")
 
-def check_whole(method: str, setting: str, value: object, hint: str) -> None:
-    """Refuse what is not a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidSpec(
-            f"{method} needs a whole number of at least 1 as {setting}, got {value!r}; {hint}."
-        )
-
-
-def fraction(method: str, setting: str, value: object) -> float:
-    """`value` as a float from 0 to below 1; anything else is refused."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise InvalidSpec(
-            f"{method} needs a number from 0 to below 1 as {setting}, got {value!r}; 0 turns "
-            "it off, 0.05 and 0.1 are common."
-        )
-    return float(value)
+_LIMIT, _PEFT = "limit", "peft"
 
 
-def positive(method: str, setting: str, value: object, hint: str = "1 is common") -> float:
-    """`value` as a float above 0; anything else is refused."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-        raise InvalidSpec(
-            f"{method} needs a number above 0 as {setting}, got {value!r}; {hint}."
-        )
-    return float(value)
+def whole(
+    default: int,
+    *,
+    hint: str,
+    at_least: int = 1,
+    or_null: bool = False,
+    peft: str | None = None,
+) -> int:
+    """A whole number of at least `at_least`; with `or_null`, None too."""
+
+    def limit(method: str, setting: str, value: object) -> object:
+        if value is None and or_null:
+            return value
+        if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+            raise InvalidSpec(
+                f"{method} needs a whole number of at least {at_least} as {setting}, got "
+                f"{value!r}; {hint}."
+            )
+        return value
+
+    return _field(default, limit, peft)
 
 
-def one_of(method: str, setting: str, value: object, choices: Sequence[object]) -> None:
-    """Refuse what is not among `choices`."""
-    if value not in choices:
-        raise InvalidSpec(
-            f"{method} knows {', '.join(map(str, choices))} as {setting}, got {value!r}; "
-            "choose one."
-        )
+def fraction(default: float, *, peft: str | None = None) -> float:
+    """A number from 0 to below 1."""
+
+    def limit(method: str, setting: str, value: object) -> object:
+        if not _is_number(value) or not 0 <= value < 1:
+            raise InvalidSpec(
+                f"{method} needs a number from 0 to below 1 as {setting}, got {value!r}; 0 "
+                "turns it off, 0.05 and 0.1 are common."
+            )
+        return float(value)
+
+    return _field(default, limit, peft)
+
+
+def positive(
+    default: float,
+    *,
+    hint: str = "1 is common",
+    or_zero: bool = False,
+    peft: str | None = None,
+) -> float:
+    """A finite number above 0; with `or_zero`, 0 too."""
+
+    def limit(method: str, setting: str, value: object) -> object:
+        if not _is_number(value) or not 0 <= value < inf or (value == 0 and not or_zero):
+            wanted = f"as {setting} of at least 0" if or_zero else f"above 0 as {setting}"
+            raise InvalidSpec(f"{method} needs a number {wanted}, got {value!r}; {hint}.")
+        return float(value)
+
+    return _field(default, limit, peft)
+
+
+def one_of(
+    default: Value,
+    choices: Sequence[Value],
+    *,
+    called: str,
+    peft: str | None = None,
+) -> Value:
+    """One of `choices`, which messages call so, in the plural: "encoders"."""
+
+    def limit(method: str, _setting: str, value: object) -> object:
+        if value not in choices:
+            known = (" and " if len(choices) == 2 else ", ").join(map(str, choices))
+            raise InvalidSpec(
+                f"{method} knows the {called} {known}, got {value!r}; choose one."
+            )
+        return value
+
+    return _field(default, limit, peft)
+
+
+def linear_layers(default: str | tuple[str, ...] = ALL_LINEAR) -> str | tuple[str, ...]:
+    """`target_modules`: "all-linear", or layer names, kept as a tuple."""
+
+    def limit(method: str, setting: str, value: object) -> object:
+        if value == ALL_LINEAR:
+            return ALL_LINEAR
+        if isinstance(value, str):
+            raise InvalidSpec(
+                f"{method} needs {ALL_LINEAR!r} or a list of layer names as {setting}, got "
+                f"{value!r}; did you mean [{value}]?"
+            )
+        return leaf_names(method, setting, value)
+
+    return _field(default, limit, None)
+
+
+def limits(method: type) -> dict[str, Limit]:
+    """The limits that the fields of `method` declare, by name."""
+    return _declared(method, _LIMIT)
+
+
+def peft_names(method: type) -> dict[str, str]:
+    """What `peft` calls those fields of `method` that fill one of its own."""
+    return _declared(method, _PEFT)
+
+
+def _field(default: Value, limit: Limit, peft: str | None) -> Value:
+    return field(
+        default=default, metadata={_LIMIT: limit} | ({_PEFT: peft} if peft else {})
+    )
+
+
+def _declared(method: type, what: str) -> dict[str, Any]:
+    return {
+        one.name: one.metadata[what]
+        for base in reversed(method.__mro__)
+        for one in vars(base).get("__dataclass_fields__", {}).values()
+        if what in one.metadata
+    }
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def leaf_names(method: str, setting: str, value: object) -> tuple[str, ...]:
@@ -68,18 +165,6 @@ def leaf_names(method: str, setting: str, value: object) -> tuple[str, ...]:
             "write q_proj, not model.layers.0.self_attn.q_proj."
         )
     return tuple(value)
-
-
-def targets(method: str, value: object) -> str | tuple[str, ...]:
-    """`value` as `target_modules`: "all-linear", or layer names as a tuple."""
-    if value == ALL_LINEAR:
-        return ALL_LINEAR
-    if isinstance(value, str):
-        raise InvalidSpec(
-            f"{method} needs {ALL_LINEAR!r} or a list of layer names as target_modules, got "
-            f"{value!r}; did you mean [{value}]?"
-        )
-    return leaf_names(method, "target_modules", value)
 
 
 def targeted(

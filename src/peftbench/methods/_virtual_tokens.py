@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from peftbench.methods._method import PeftMethod
+
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedPrompt(PeftMethod):
+    """A soft prompt before the input's embeddings."""
+
+    family = "soft prompt"
+
+    def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+        adapted = super()._wrap(model, config)
+        count_positions_from_mask(adapted)
+        return adapted
 
 
 def count_positions_from_mask(adapted: PeftModel) -> None:

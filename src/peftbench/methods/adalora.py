@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole, fraction, positive
+from peftbench.methods._settings import fraction, positive, whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import AdaLoraConfig, PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 _ADAPTER = "default"
 #: Steps of a run that is not known: nothing is pruned before it is.
@@ -39,62 +37,47 @@ class Adalora(LinearMethod):
     begun, only the directions that are left.
     """
 
-    target_rank: int = 8
-    initial_rank: int = 12
-    alpha: int = 32
-    begin: float = 0.1
-    end: float = 0.6
-    orthogonality: float = 0.1
+    target_rank: int = whole(8, hint="try 4 to 64")
+    initial_rank: int = whole(12, peft="init_r", hint="try 4 to 64")
+    alpha: int = whole(32, peft="lora_alpha", hint="try 4 to 64")
+    begin: float = fraction(0.1)
+    end: float = fraction(0.6)
+    orthogonality: float = positive(0.1, peft="orth_reg_weight", hint="try 0.1 to 0.5")
 
-    title: ClassVar[str] = "AdaLoRA"
-    tuner: ClassVar[str] = "AdaLoraConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Zhang et al., 2023, arXiv:2303.10512"
-    defaults_from: ClassVar[str] = (
+    title = "AdaLoRA"
+    tuner = "AdaLoraConfig"
+    family = "reparameterised"
+    paper = "Zhang et al., 2023, arXiv:2303.10512"
+    defaults_from = (
         "Zhang et al., MNLI: pruning from 9 to 59 % of the steps, orthogonality 0.1, initial rank "
         "1.5 times the target; alpha: their code"
     )
-    identity_at_start: ClassVar[bool] = True  # because e is zero
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "initial_rank"
+    identity_at_start = True  # because e is zero
+    mergeable = True
+    budget_knob = "initial_rank"
     #: Zhang et al., MNLI.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4}
+    training = {"learning_rate": 5e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("target_rank", "initial_rank", "alpha"):
-            check_whole(self.title, name, getattr(self, name), "try 4 to 64")
-        for name in ("begin", "end"):
-            object.__setattr__(self, name, fraction(self.title, name, getattr(self, name)))
-        value = positive(self.title, "orthogonality", self.orthogonality, "try 0.1 to 0.5")
-        object.__setattr__(self, "orthogonality", value)
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return self.initial_rank * (layer.d_in + layer.d_out + 1)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return self._schedule(_SOME_STEPS) | {
-            "init_r": self.initial_rank,
-            "target_r": min(self.target_rank, self.initial_rank),
-            "lora_alpha": self.alpha,
-            "orth_reg_weight": self.orthogonality,
-        }
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        target = {"target_r": min(self.target_rank, self.initial_rank)}
+        return super().peft_fields(shapes) | self._schedule(_SOME_STEPS) | target
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the schedule of a run of so many steps."""
+        """With the schedule of a run of so many steps."""
         config = replace(
             cast("AdaLoraConfig", self.config(model)), **self._schedule(context.steps)
         )
         return cast("nn.Module", self._wrap(model, config))
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the penalty and the pruning."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The penalty and the pruning."""
         return AdaloraHook(cast("PeftModel", adapted))
 
     def save(self, adapted: nn.Module, folder: Path) -> None:
-        """See `Method.save`: without the directions that were pruned."""
+        """Without the directions that were pruned."""
         config: Any = cast("PeftModel", adapted).active_peft_config
         if config.rank_pattern:
             # Not what the last step kept: the best state may be that of an earlier one.
@@ -170,7 +153,6 @@ class AdaloraHook(Hook):
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """See `Hook.load_state`."""
         scores = self.tuner.rankallocator
         kinds = {
             "ipt": scores.ipt,

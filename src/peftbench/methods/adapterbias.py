@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +25,20 @@ class Adapterbias(NativeMethod):
     Trains ``2 * hidden + 1`` parameters per block.
     """
 
-    family: ClassVar[Family] = "adapter"
-    placement: ClassVar[str] = "after the feed-forward network of every block"
-    paper: ClassVar[str] = "Fu et al., 2022, arXiv:2205.00305"
-    defaults_from: ClassVar[str] = "no settings"
-    identity_at_start: ClassVar[bool] = True  # because v is zero
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = None
+    family = "adapter"
+    placement = "after the feed-forward network of every block"
+    paper = "Fu et al., 2022, arXiv:2205.00305"
+    defaults_from = "no settings"
+    identity_at_start = True  # because v is zero
+    mergeable = False
+    budget_knob = None
     #: Ours, that of `bitfit`: both train vectors as wide as the model.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * hidden + 1`` per block."""
         return (2 * shapes.hidden_size + 1) * shapes.num_layers
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.vectors import TokenShift
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.bottleneck_method import BottleneckMethod
 from peftbench.methods._settings import fraction, positive
@@ -27,27 +27,20 @@ class Adaptformer(BottleneckMethod):
     differ by scale, size and dropout.
     """
 
-    scale: float = 0.1
-    dropout: float = 0.1
+    scale: float = positive(0.1)
+    dropout: float = fraction(0.1)
 
-    placement: ClassVar[str] = "beside the feed-forward network of every block"
-    paper: ClassVar[str] = "Chen et al., 2022, arXiv:2205.13535"
-    defaults_from: ClassVar[str] = (
+    title = "AdaptFormer"
+    placement = "beside the feed-forward network of every block"
+    paper = "Chen et al., 2022, arXiv:2205.13535"
+    defaults_from = (
         "size 64 and scale 0.1: Chen et al., section 4; dropout 0.1: their published code"
     )
     #: Ours: a tenth of the scale wants a larger step than `sequential-bottleneck`'s. Chen et
     #: al. train with SGD, whose rates say nothing about AdamW's.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "scale", positive("AdaptFormer", "scale", self.scale))
-        object.__setattr__(
-            self, "dropout", fraction("AdaptFormer", "dropout", self.dropout)
-        )
+    training = {"learning_rate": 1e-3}
 
     def block_parts(self, block: Block, width: int) -> Mapping[str, Part]:
-        """See `BottleneckMethod.block_parts`."""
         from peftbench.methods._native.bottleneck import beside_feed_forward
 
         adapter = self.adapter(width, scale=self.scale, dropout=self.dropout)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 _UNKNOWN = "peft's LLaMA-Adapter knows the attention of Llama, Mistral and GPT-2 alone"
 _TRAINED = ("adaption_prompt", "adaption_gate")
@@ -30,45 +28,34 @@ class AdaptionPrompt(PeftMethod):
     Trains ``prompt_length * hidden + 1`` parameters in each of them.
     """
 
-    prompt_length: int = 10
+    prompt_length: int = whole(10, peft="adapter_len", hint="try 10")
 
-    family: ClassVar[Family] = "soft prompt"
-    placement: ClassVar[str] = "attention of all layers but the lowest two"
-    paper: ClassVar[str] = "Zhang et al., 2023, arXiv:2303.16199"
-    defaults_from: ClassVar[str] = (
-        "Zhang et al.: 10 tokens, the upper 30 of Llama 7B's 32 layers"
-    )
-    identity_at_start: ClassVar[bool] = True  # because the gate is shut
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "prompt_length"
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "LLaMA-Adapter"
+    tuner = "AdaptionPromptConfig"
+    family = "soft prompt"
+    placement = "attention of all layers but the lowest two"
+    paper = "Zhang et al., 2023, arXiv:2303.16199"
+    defaults_from = "Zhang et al.: 10 tokens, the upper 30 of Llama 7B's 32 layers"
+    identity_at_start = True  # because the gate is shut
+    mergeable = False
+    budget_knob = "prompt_length"
+    unsupported = {
         "mistral": "peft takes heads to be hidden / heads wide, which Mistral's need not be",
         **dict.fromkeys(("qwen2", "qwen3", "gemma", "phi", "gpt_neox", "opt"), _UNKNOWN),
     }
     #: huggingface/peft, method_comparison/MetaMathQA, adaptionprompt on Llama-3.2-3B; the
     #: other setting compared there is 5e-3, and Zhang et al. use 9e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("LLaMA-Adapter", "prompt_length", self.prompt_length, "try 10")
+    training = {"learning_rate": 5e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         layers = _adapted_layers(shapes.num_layers)
         return layers * (self.prompt_length * shapes.hidden_size + 1)
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
-        import peft
-
-        return peft.AdaptionPromptConfig(
-            task_type="CAUSAL_LM",
-            adapter_len=self.prompt_length,
-            adapter_layers=_adapted_layers(model.config.num_hidden_layers),
-        )
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        layers = _adapted_layers(shapes.num_layers)
+        return super().peft_fields(shapes) | {"adapter_layers": layers}
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.detach`."""
         from peftbench.methods._before import Before
 
         tuner: Any = cast("PeftModel", adapted).base_model

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._calibrate import rows_and_prompts
 from peftbench.methods.lora import Lora
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
     from peftbench.methods._hook import RunContext
-    from peftbench.models._shapes import Shapes
 
 #: Prompts that are compared, and the most tokens of their common end that are used.
 _PROMPTS, _LONGEST = 256, 8
@@ -36,16 +35,16 @@ class Alora(Lora):
 
     invocation_tokens: tuple[int, ...] | None = None
 
-    title: ClassVar[str] = "aLoRA"
-    paper: ClassVar[str] = "Greenewald et al., 2025, arXiv:2504.12397"
-    defaults_from: ClassVar[str] = "those of `lora`; Greenewald et al. use rank 32"
-    mergeable: ClassVar[bool] = False  # the tokens before are the base's
-    zeros_will_do: ClassVar[bool] = True
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "aLoRA"
+    paper = "Greenewald et al., 2025, arXiv:2504.12397"
+    defaults_from = "those of `lora`; Greenewald et al. use rank 32"
+    mergeable = False  # the tokens before are the base's
+    zeros_will_do = True
+    unsupported = {
         "opt": "its MLP sees all rows as one, and peft's aLoRA switches row by row"
     }
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+    training = {"learning_rate": 2e-4}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,13 +62,12 @@ class Alora(Lora):
             )
         object.__setattr__(self, "invocation_tokens", tuple(tokens))
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         tokens = list(self.invocation_tokens or (0,))
-        return super().settings(shapes) | {"alora_invocation_tokens": tokens}
+        return super().peft_fields(shapes) | {"alora_invocation_tokens": tokens}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the invocation; raises `InvalidSpec` where there is none."""
+        """With the invocation that its data has; raises `InvalidSpec` where there is none."""
         config: Any = self.config(model)
         if self.invocation_tokens is None:
             prompts = [p for _, p in islice(rows_and_prompts(context), _PROMPTS)]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
 from peftbench.methods.lora import Lora
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.models import Linear, Shapes
 
 #: Layers whose output is added to the hidden state, in the models that are tried.
 _BACK_TO_HIDDEN = frozenset(
@@ -31,40 +27,31 @@ class BdLora(Lora):
     ``rank * (d_in / num_blocks + d_out)``.
     """
 
-    num_blocks: int = 2
+    num_blocks: int = whole(2, hint="the number of devices")
 
-    title: ClassVar[str] = "BD-LoRA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "BD-LoRA of huggingface/peft, 2025"
-    defaults_from: ClassVar[str] = "ours: 2 blocks; the rest: those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "BD-LoRA"
+    paper = "BD-LoRA of huggingface/peft, 2025"
+    defaults_from = "ours: 2 blocks; the rest: those of `lora`"
+    identity_at_start = True
+    mergeable = True
+    unsupported = {
         "gpt2": "its layers are transformers' Conv1D, which have no widths that peft can block"
     }
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+    training = {"learning_rate": 2e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "num_blocks", self.num_blocks, "the number of devices")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         if layer.leaf in _BACK_TO_HIDDEN:
             return self.rank * (layer.d_in // self.num_blocks + layer.d_out)
         return self.rank * (layer.d_in + layer.d_out // self.num_blocks)
 
     def check(self, shapes: Shapes) -> None:
-        """See `LinearMethod.check`."""
-        super().settings(shapes)
+        super().peft_fields(shapes)
         layers = self.layers(shapes)
         widths = [x.d_in if x.leaf in _BACK_TO_HIDDEN else x.d_out for x in layers]
         self.check_divides("num_blocks", self.num_blocks, [self.rank, *widths])
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         from peft.tuners.lora.config import BdLoraConfig
 
         self.check(shapes)
@@ -74,7 +61,7 @@ class BdLora(Lora):
             target_modules_bd_b=[x.name for x in layers if x.leaf not in _BACK_TO_HIDDEN],
             nblocks=self.num_blocks,
         )
-        return super().settings(shapes) | {"use_bdlora": blocks}
+        return super().peft_fields(shapes) | {"use_bdlora": blocks}
 
 
 METHOD = BdLora

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from peftbench.methods.bitfit import Bitfit
 
@@ -21,12 +19,12 @@ class Beft(Bitfit):
 
     target_modules: str | tuple[str, ...] = ("v_proj",)
 
-    placement: ClassVar[str] = "value projections"
-    paper: ClassVar[str] = "Huang et al., 2025, arXiv:2509.15974"
-    defaults_from: ClassVar[str] = (
+    placement = "value projections"
+    paper = "Huang et al., 2025, arXiv:2509.15974"
+    defaults_from = (
         "Huang et al.: the value projections; the name is that of Llama and its relatives"
     )
-    unsupported: ClassVar[Mapping[str, str]] = {
+    unsupported = {
         "gpt2": "queries, keys and values are one layer, c_attn",
         "gpt_neox": "queries, keys and values are one layer, query_key_value",
     }

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import ALL_LINEAR, targeted, targets
+from peftbench.methods._linear import LinearMethod
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.models._shapes import Shapes
-
 
 @dataclass(frozen=True, kw_only=True)
-class Bitfit(PeftMethod):
+class Bitfit(LinearMethod):
     """Trained biases of linear layers (Ben Zaken et al., 2021, arXiv:2106.10199).
 
     Computes ``W x + b0 + b`` with W: (d_out, d_in) and b0: (d_out,), the base's own bias or
@@ -31,50 +28,27 @@ class Bitfit(PeftMethod):
     value projections alone; here it is given all targets.
     """
 
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
-
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "biases of the linear layers of the blocks"
-    paper: ClassVar[str] = "Ben Zaken et al., 2021, arXiv:2106.10199"
-    defaults_from: ClassVar[str] = "Ben Zaken et al.: the biases of all linear layers"
-    identity_at_start: ClassVar[bool] = True  # because b is zero
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None  # one vector per layer
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "BitFit"
+    tuner = "BeftConfig"
+    family = "selective"
+    placement = "biases of the linear layers of the blocks"
+    paper = "Ben Zaken et al., 2021, arXiv:2106.10199"
+    defaults_from = "Ben Zaken et al.: the biases of all linear layers"
+    identity_at_start = True  # because b is zero
+    mergeable = True
+    budget_knob = None  # one vector per layer
+    unsupported = {
         "gpt2": "its layers are transformers' Conv1D, and peft's BEFT takes only nn.Linear"
     }
     #: The upper end of the range searched by Ben Zaken et al., 1e-4 to 1e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target_modules", targets("BitFit", self.target_modules))
-
-    def trainable_parameters(self, shapes: Shapes) -> int:
-        """``d_out`` of every target."""
-        return sum(layer.d_out for layer in targeted("BitFit", shapes, self.target_modules))
-
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
-        import peft
-
-        from peftbench.models._shapes import Shapes
-
-        targeted("BitFit", Shapes.of(model), self.target_modules)
-        return peft.BeftConfig(
-            task_type="CAUSAL_LM",
-            target_modules=(
-                self.target_modules
-                if isinstance(self.target_modules, str)
-                else list(self.target_modules)
-            ),
-        )
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
+        return layer.d_out
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.merge`.
-
-        A layer without a bias gets one. Few architectures can say so in their config
-        (Llama: `attention_bias`, `mlp_bias`), so reload the merged model with care.
-        """
+        """A layer without a bias gets one. Few architectures can say so in their config
+        (Llama: `attention_bias`, `mlp_bias`), so reload the merged model with care."""
         import torch
         from peft.tuners.beft import BeftLayer
 

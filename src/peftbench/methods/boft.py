@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,37 +26,30 @@ class Boft(LinearMethod):
     Trains ``d_in * block_size + d_out`` parameters per layer.
     """
 
-    block_size: int = 4
+    block_size: int = whole(4, peft="boft_block_size", hint="try 4 or 8")
 
-    title: ClassVar[str] = "BOFT"
-    tuner: ClassVar[str] = "BOFTConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Liu et al., 2023, arXiv:2311.06243"
-    defaults_from: ClassVar[str] = (
-        "peft: blocks of 4; the paper uses 4 to 8 with 2 to 4 butterfly factors"
-    )
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "block_size"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "BOFT"
+    tuner = "BOFTConfig"
+    fixed = {"boft_n_butterfly_factor": 1}
+    family = "reparameterised"
+    paper = "Liu et al., 2023, arXiv:2311.06243"
+    defaults_from = "peft: blocks of 4; the paper uses 4 to 8 with 2 to 4 butterfly factors"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "block_size"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, boft on Llama-3.2-3B; Liu et al. use
     #: 3e-4 on DeBERTa.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "block_size", self.block_size, "try 4 or 8")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return layer.d_in * self.block_size + layer.d_out
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         self.check_divides(
             "block_size", self.block_size, [x.d_in for x in self.layers(shapes)]
         )
-        return {"boft_block_size": self.block_size, "boft_n_butterfly_factor": 1}
+        return super().peft_fields(shapes)
 
     def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         from peft.tuners.boft import layer

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod, largest_divisor
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,33 +21,25 @@ class C3a(LinearMethod):
     all widths, the next smaller size that does.
     """
 
-    block_size: int = 256
+    block_size: int = whole(256, hint="try a divisor of the model's widths")
 
-    title: ClassVar[str] = "C3A"
-    tuner: ClassVar[str] = "C3AConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Chen et al., 2024, arXiv:2407.19342"
-    defaults_from: ClassVar[str] = "peft: blocks of 256, Xavier initialisation"
-    identity_at_start: ClassVar[bool] = False  # the vectors start at random
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "block_size"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "C3A"
+    tuner = "C3AConfig"
+    family = "reparameterised"
+    paper = "Chen et al., 2024, arXiv:2407.19342"
+    defaults_from = "peft: blocks of 256, Xavier initialisation"
+    identity_at_start = False  # the vectors start at random
+    mergeable = True
+    budget_knob = "block_size"
+    unsupported = NOT_LINEAR
     #: Chen et al., Llama; 0.3 in huggingface/peft, method_comparison/MetaMathQA.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 0.1}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(
-            self.title, "block_size", self.block_size, "try a divisor of the model's widths"
-        )
+    training = {"learning_rate": 0.1}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return layer.d_out * layer.d_in // self.fitting_size(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return {"block_size": self.fitting_size(shapes)}
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"block_size": self.fitting_size(shapes)}
 
     def fitting_size(self, shapes: Shapes) -> int:
         """The block size that divides all widths."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._calibrate import tokens
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
     from torch import nn
     from transformers import PreTrainedModel
 
     from peftbench.methods._hook import RunContext
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,44 +30,33 @@ class Cartridge(PeftMethod):
     checkpointing, since the cartridge lives in the cache.
     """
 
-    num_virtual_tokens: int = 64
+    num_virtual_tokens: int = whole(64, peft="num_virtual_tokens", hint="try 64")
 
-    family: ClassVar[Family] = "soft prompt"
-    placement: ClassVar[str] = "keys and values of every layer"
-    paper: ClassVar[str] = "Eyuboglu et al., 2025, arXiv:2506.06266"
-    defaults_from: ClassVar[str] = (
+    title = "Cartridge"
+    tuner = "CartridgeConfig"
+    fixed = {"num_frozen_tokens": 1}
+    family = "soft prompt"
+    placement = "keys and values of every layer"
+    paper = "Eyuboglu et al., 2025, arXiv:2506.06266"
+    defaults_from = (
         "start and frozen first token: Eyuboglu et al.; 64 tokens are ours, theirs hold "
         "a corpus in 128 to 8192"
     )
-    identity_at_start: ClassVar[bool] = False  # the cartridge is attended to
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "num_virtual_tokens"
+    identity_at_start = False  # the cartridge is attended to
+    mergeable = False
+    budget_knob = "num_virtual_tokens"
     #: Ours, that of `p-tuning-v2`, whose parameters these are, but from a better start.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("Cartridge", "num_virtual_tokens", self.num_virtual_tokens, "try 64")
+    training = {"learning_rate": 5e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         return 2 * shapes.num_layers * (self.num_virtual_tokens - 1) * shapes.kv_dim
 
     def stored_parameters(self, shapes: Shapes) -> int:
         """The frozen token too."""
         return 2 * shapes.num_layers * self.num_virtual_tokens * shapes.kv_dim
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
-        import peft
-
-        return peft.CartridgeConfig(
-            task_type="CAUSAL_LM",
-            num_virtual_tokens=self.num_virtual_tokens,
-            num_frozen_tokens=1,
-        )
-
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the start from the data."""
+        """With the start from the data."""
         import torch
         from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +30,25 @@ class Compacter(NativeMethod):
     and n^3 for all together.
     """
 
-    bottleneck: int = 64
-    n: int = 4
+    bottleneck: int = whole(64, hint="try 16 to 128")
+    n: int = whole(4, hint="2, 4, 8 and 12 are common")
 
-    family: ClassVar[Family] = "adapter"
-    placement: ClassVar[str] = "after attention and feed-forward network of every block"
-    paper: ClassVar[str] = "Karimi Mahabadi et al., 2021, arXiv:2106.04647"
-    defaults_from: ClassVar[str] = (
+    title = "Compacter"
+    family = "adapter"
+    placement = "after attention and feed-forward network of every block"
+    paper = "Karimi Mahabadi et al., 2021, arXiv:2106.04647"
+    defaults_from = (
         "n = 4, rank 1, shared A, GELU, after both sublayers: Karimi Mahabadi et al.; 64, near "
         "their hidden / 32 on models of a few thousand, as the other adapters have"
     )
-    identity_at_start: ClassVar[bool] = True  # because s of U is zero
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "bottleneck"
+    identity_at_start = True  # because s of U is zero
+    mergeable = False
+    budget_knob = "bottleneck"
     #: Karimi Mahabadi et al., appendix: 3e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
+    training = {"learning_rate": 3e-3}
 
     def __post_init__(self) -> None:
-        check_whole("Compacter", "bottleneck", self.bottleneck, "try 16 to 128")
-        check_whole("Compacter", "n", self.n, "2, 4, 8 and 12 are common")
+        super().__post_init__()
         self._check("bottleneck", self.bottleneck)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
@@ -58,8 +57,7 @@ class Compacter(NativeMethod):
         one = 3 * (shapes.hidden_size + self.bottleneck)
         return 2 * one * shapes.num_layers + self.n**3
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.bottleneck import After
         from peftbench.methods._native.hypercomplex import HypercomplexBottleneck, Rules
         from peftbench.methods._native.places import Places

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from peftbench.methods._calibrate import rows
 from peftbench.methods._residual import ResidualLora
-from peftbench.methods._settings import check_whole, one_of
+from peftbench.methods._settings import one_of, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,29 +29,23 @@ class Corda(ResidualLora):
     twice the rank. `attach`, which sees no data, starts as `lora` does; a run starts from data.
     """
 
-    mode: Literal["ipm", "kpm"] = "ipm"
-    examples: int = 256
+    mode: Literal["ipm", "kpm"] = one_of("ipm", ("ipm", "kpm"), called="modes")
+    examples: int = whole(256, hint="try 256")
 
-    title: ClassVar[str] = "CorDA"
-    paper: ClassVar[str] = "Yang et al., 2024, arXiv:2406.05223"
-    defaults_from: ClassVar[str] = (
-        "256 examples and instruction-previewed adaptation: Yang et al.; the rest: those of `lora`"
+    title = "CorDA"
+    paper = "Yang et al., 2024, arXiv:2406.05223"
+    defaults_from = (
+        "256 examples and instruction-previewed adaptation: Yang et al.; the rest: those of "
+        "`lora`"
     )
-    zeros_will_do: ClassVar[bool] = True
+    zeros_will_do = True
     #: Yang et al., all models, as in PiSSA.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-5}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of(self.title, "mode", self.mode, ("ipm", "kpm"))
-        check_whole(self.title, "examples", self.examples, "try 256")
+    training = {"learning_rate": 2e-5}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the start from the data."""
+        """With the start from the data."""
         from peft.tuners.lora.config import CordaConfig
         from peft.tuners.lora.corda import preprocess_corda
-
-        from peftbench.models._shapes import Shapes
 
         config: Any = self.config(model)
         # peft spells "all-linear" out only when it wraps a model, which comes later.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._calibrate import tokens
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole, positive
+from peftbench.methods._settings import positive, whole
+from peftbench.methods._virtual_tokens import EmbeddedPrompt
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._hook import RunContext
-    from peftbench.models._shapes import Shapes
 
 _INPUT, _ANSWER = 2, 4  # kinds of tokens, as peft counts them
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cpt(PeftMethod):
+class Cpt(EmbeddedPrompt):
     """Context-aware prompt tuning (Blau et al., 2024, arXiv:2410.17222).
 
     Computes ``f([E(c) + D; E(x)])`` with E(c): (num_virtual_tokens, hidden), frozen, the embeddings
@@ -36,37 +35,30 @@ class Cpt(PeftMethod):
     first tokens of the vocabulary before the input.
     """
 
-    num_virtual_tokens: int = 64
-    epsilon: float = 0.1
+    num_virtual_tokens: int = whole(64, hint="try 32 to 256")
+    epsilon: float = positive(0.1, hint="try 0.01 to 1")
 
-    family: ClassVar[Family] = "soft prompt"
-    placement: ClassVar[str] = "embeddings, before the input's"
-    paper: ClassVar[str] = "Blau et al., 2024, arXiv:2410.17222"
-    defaults_from: ClassVar[str] = "epsilon 0.1: Blau et al. and peft; 64 tokens are ours"
-    identity_at_start: ClassVar[bool] = False  # the examples are attended to
-    mergeable: ClassVar[bool] = False
-    zeros_will_do: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "num_virtual_tokens"
+    title = "CPT"
+    placement = "embeddings, before the input's"
+    paper = "Blau et al., 2024, arXiv:2410.17222"
+    defaults_from = "epsilon 0.1: Blau et al. and peft; 64 tokens are ours"
+    identity_at_start = False  # the examples are attended to
+    mergeable = False
+    zeros_will_do = True
+    budget_knob = "num_virtual_tokens"
     #: Ours: the length of the change is bounded, so a few steps reach it.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("CPT", "num_virtual_tokens", self.num_virtual_tokens, "try 32 to 256")
-        value = positive("CPT", "epsilon", self.epsilon, "try 0.01 to 1")
-        object.__setattr__(self, "epsilon", value)
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``num_virtual_tokens * hidden``."""
         return self.num_virtual_tokens * shapes.hidden_size
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
         vocabulary = model.get_input_embeddings().num_embeddings
         ids = [i % vocabulary for i in range(self.num_virtual_tokens)]
         return self._config(ids, [_INPUT] * self.num_virtual_tokens)
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the examples."""
+        """With the first examples."""
         ids, answers = tokens(context, self.num_virtual_tokens)
         kinds = [_ANSWER if answer else _INPUT for answer in answers.tolist()]
         adapted: nn.Module = self._wrap(model, self._config(ids.tolist(), kinds))
@@ -85,10 +77,7 @@ class Cpt(PeftMethod):
         )
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
-        from peftbench.methods._virtual_tokens import count_positions_from_mask
-
         adapted = super()._wrap(model, config)
-        count_positions_from_mask(adapted)
         _cut_once(adapted.prompt_encoder["default"])
         return adapted
 

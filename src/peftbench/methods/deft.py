@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Literal
 
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole, one_of
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import one_of, whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +22,24 @@ class Deft(LinearMethod):
     Trains ``rank * (d_in + d_out)`` parameters per layer, rank at most d_out.
     """
 
-    rank: int = 8
-    decomposition: Literal["relu", "qr"] = "relu"
+    rank: int = whole(8, peft="r", hint="try 4 to 64")
+    decomposition: Literal["relu", "qr"] = one_of(
+        "relu", ("relu", "qr"), called="decompositions", peft="decomposition_method"
+    )
 
-    title: ClassVar[str] = "DEFT"
-    tuner: ClassVar[str] = "DeftConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "DEFT of huggingface/peft, 2026"
-    defaults_from: ClassVar[str] = "peft: rank 8, projection by a rectified product"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "DEFT"
+    tuner = "DeftConfig"
+    family = "reparameterised"
+    paper = "DEFT of huggingface/peft, 2026"
+    defaults_from = "peft: rank 8, projection by a rectified product"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
     #: huggingface/peft, method_comparison/MetaMathQA, deft on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 4 to 64")
-        one_of(self.title, "decomposition", self.decomposition, ("relu", "qr"))
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return min(self.rank, layer.d_out) * (layer.d_in + layer.d_out)
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank, "decomposition_method": self.decomposition}
 
 
 METHOD = Deft

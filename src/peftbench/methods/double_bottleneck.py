@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.bottleneck_method import BottleneckMethod
 
@@ -26,17 +26,16 @@ class DoubleBottleneck(BottleneckMethod):
 
     non_linearity: str = "gelu"
 
-    placement: ClassVar[str] = "after attention and feed-forward network of every block"
-    paper: ClassVar[str] = "Houlsby et al., 2019, arXiv:1902.00751"
-    defaults_from: ClassVar[str] = (
+    placement = "after attention and feed-forward network of every block"
+    paper = "Houlsby et al., 2019, arXiv:1902.00751"
+    defaults_from = (
         "64: the size that Houlsby et al. fix for GLUE; GELU: that of their BERT"
     )
-    adapters_per_block: ClassVar[int] = 2
+    adapters_per_block = 2
     #: Houlsby et al., the middle of the rates that they search: 3e-5, 3e-4, 3e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-4}
+    training = {"learning_rate": 3e-4}
 
     def block_parts(self, block: Block, width: int) -> Mapping[str, Part]:
-        """See `BottleneckMethod.block_parts`."""
         from peftbench.methods._native.bottleneck import After
 
         return {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._calibrate import is_text
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
 from peftbench.methods.lora import Lora
 
 if TYPE_CHECKING:
@@ -33,23 +33,19 @@ class Eva(Lora):
     sees no data, starts as `lora` does; a run starts from its data.
     """
 
-    batches: int = 16
+    batches: int = whole(16, hint="try 8 to 64")
 
-    title: ClassVar[str] = "EVA"
-    paper: ClassVar[str] = "Paischer et al., 2024, arXiv:2410.07170"
-    defaults_from: ClassVar[str] = (
+    title = "EVA"
+    paper = "Paischer et al., 2024, arXiv:2410.07170"
+    defaults_from = (
         "rho 1 is one of the paper's two settings, convergence at 0.99 its own; 16 batches are "
         "ours; the rest: those of `lora`"
     )
     #: That of `lora`; Paischer et al. use 5e-4 on models of 7B and more.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "batches", self.batches, "try 8 to 64")
+    training = {"learning_rate": 2e-4}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the start from the data."""
+        """With the start from the data."""
         from peft import initialize_lora_eva_weights
         from peft.tuners.lora.config import EvaConfig
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, positive, targeted, targets
+from peftbench.methods._settings import linear_layers, positive, targeted, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,36 +30,31 @@ class Fact(NativeMethod):
     into square ones; a factor for every width is the same for layers of any shape.
     """
 
-    rank: int = 16
-    scale: float = 1.0
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    rank: int = whole(16, hint="try 8 to 64")
+    scale: float = positive(1.0)
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    family: ClassVar[Family] = "reparameterised"
-    placement: ClassVar[str] = "linear layers of the blocks"
-    paper: ClassVar[str] = "Jie and Deng, 2023, arXiv:2212.03145"
-    defaults_from: ClassVar[str] = (
+    title = "FacT"
+    family = "reparameterised"
+    placement = "linear layers of the blocks"
+    paper = "Jie and Deng, 2023, arXiv:2212.03145"
+    defaults_from = (
         "rank 16: Jie and Deng, the larger of FacT-TT on VTAB; scale, which they search from "
         "0.01 to 100: its middle"
     )
-    identity_at_start: ClassVar[bool] = True  # because U is zero
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    identity_at_start = True  # because U is zero
+    mergeable = True
+    budget_knob = "rank"
     #: Jie and Deng, section 4: 1e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("FacT", "rank", self.rank, "try 8 to 64")
-        object.__setattr__(self, "scale", positive("FacT", "scale", self.scale))
-        object.__setattr__(self, "target_modules", targets("FacT", self.target_modules))
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """``rank * width`` for every width in and out, and ``rank^2`` per target."""
-        layers = targeted("FacT", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         widths = sum({layer.d_in for layer in layers}) + sum({la.d_out for la in layers})
         return self.rank * widths + self.rank**2 * len(layers)
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         import torch
         from torch import nn
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, targeted, targets
+from peftbench.methods._settings import linear_layers, targeted, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from peftbench.methods._hook import RunContext
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,35 +35,32 @@ class FishMask(NativeMethod):
     weights are chosen, their scores need as much memory as the targets in float32, twice over.
     """
 
-    per_mille: int = 5
-    examples: int = 1024
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    per_mille: int = whole(5, hint="5 is half a percent")
+    examples: int = whole(1024, hint="try 128 to 1024")
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "single weights of linear layers of the blocks"
-    paper: ClassVar[str] = "Sung et al., 2021, arXiv:2111.09839"
-    defaults_from: ClassVar[str] = "Sung et al.: 0.5 % of the weights, 1024 examples"
-    identity_at_start: ClassVar[bool] = True  # because dW is zero
-    mergeable: ClassVar[bool] = True
-    depends_on_values: ClassVar[bool] = True  # which entries, and so which layers
-    budget_knob: ClassVar[str | None] = "per_mille"
+    title = "FISH mask"
+    family = "selective"
+    placement = "single weights of linear layers of the blocks"
+    paper = "Sung et al., 2021, arXiv:2111.09839"
+    defaults_from = "Sung et al.: 0.5 % of the weights, 1024 examples"
+    identity_at_start = True  # because dW is zero
+    mergeable = True
+    depends_on_values = True  # which entries, and so which layers
+    budget_knob = "per_mille"
     #: Ours: ten times that of `full`, of which it trains a two-hundredth.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
     def __post_init__(self) -> None:
-        check_whole("FISH mask", "per_mille", self.per_mille, "5 is half a percent")
-        check_whole("FISH mask", "examples", self.examples, "try 128 to 1024")
+        super().__post_init__()
         if self.per_mille > 1000:
             raise InvalidSpec(
                 f"FISH mask: {self.per_mille} per mille are more than all weights; 1000 is all."
             )
-        object.__setattr__(
-            self, "target_modules", targets("FISH mask", self.target_modules)
-        )
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """So many thousandths of the weights of all targets."""
-        layers = targeted("FISH mask", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(la.d_in * la.d_out for la in layers) * self.per_mille // 1000
 
     def stored_parameters(self, shapes: Shapes) -> int:
@@ -72,7 +68,7 @@ class FishMask(NativeMethod):
         return 2 * self.trainable_parameters(shapes)
 
     def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
-        """See `NativeMethod.parts`; `found` says how many weights of which layer."""
+        """`found` says how many weights of which layer."""
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.sparse import SparseUpdate
 
@@ -80,7 +76,7 @@ class FishMask(NativeMethod):
         return {name: SparseUpdate(layers[name], found[name]) for name in found}
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`: without data, the weights largest in magnitude."""
+        """Without data, the weights largest in magnitude."""
         from peftbench.methods._native import linear
 
         layers = self._layers(model)
@@ -88,7 +84,7 @@ class FishMask(NativeMethod):
         return self._attach(model, sizes)
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the weights of largest Fisher information."""
+        """The weights of largest Fisher information."""
         from peftbench.methods._native.sparse import fisher
 
         layers = self._layers(model)
@@ -98,9 +94,8 @@ class FishMask(NativeMethod):
 
     def _layers(self, model: PreTrainedModel) -> dict[str, nn.Module]:
         from peftbench.methods._native.places import Places
-        from peftbench.models._shapes import Shapes
 
-        targeted("FISH mask", Shapes.of(model), self.target_modules)
+        targeted(self.title, Shapes.of(model), self.target_modules)
         return Places.of(model).linears(self.target_modules)
 
     def _attach(self, model: PreTrainedModel, scores: Mapping[str, Tensor]) -> nn.Module:

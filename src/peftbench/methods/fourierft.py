@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from peftbench.methods._coefficients import CoefficientsMethod
 
@@ -22,13 +20,13 @@ class Fourierft(CoefficientsMethod):
     num_frequencies: int = 1000
     scaling: float = 150.0
 
-    title: ClassVar[str] = "FourierFT"
-    tuner: ClassVar[str] = "FourierFTConfig"
-    paper: ClassVar[str] = "Gao et al., 2024, arXiv:2405.03003"
-    defaults_from: ClassVar[str] = "Gao et al.: 1000 coefficients; scaling 150: peft"
-    identity_at_start: ClassVar[bool] = False  # the coefficients start at random
+    title = "FourierFT"
+    tuner = "FourierFTConfig"
+    paper = "Gao et al., 2024, arXiv:2405.03003"
+    defaults_from = "Gao et al.: 1000 coefficients; scaling 150: peft"
+    identity_at_start = False  # the coefficients start at random
     #: Ours: the lower end of what Gao et al. use (3e-3 to 1e-1, by model and task).
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
+    training = {"learning_rate": 3e-3}
 
 
 METHOD = Fourierft

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.errors import ModelError
-from peftbench.methods._method import Family, Method
+from peftbench.methods._method import Method
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 _FILE = "model.safetensors"
 
@@ -29,15 +27,15 @@ class Full(Method):
     `AutoModelForCausalLM.from_pretrained` opens.
     """
 
-    family: ClassVar[Family] = "baseline"
-    placement: ClassVar[str] = "every weight"
-    paper: ClassVar[str] = "Howard and Ruder, 2018, arXiv:1801.06146"
-    defaults_from: ClassVar[str] = "no settings"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True  # it is the weights
-    budget_knob: ClassVar[str | None] = None  # all or nothing
+    family = "baseline"
+    placement = "every weight"
+    paper = "Howard and Ruder, 2018, arXiv:1801.06146"
+    defaults_from = "no settings"
+    identity_at_start = True
+    mergeable = True  # it is the weights
+    budget_knob = None  # all or nothing
     #: huggingface/peft, method_comparison/MetaMathQA, full-finetuning on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-5}
+    training = {"learning_rate": 1e-5}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """All."""
@@ -58,7 +56,6 @@ class Full(Method):
         return cast("nn.Module", model.requires_grad_(True))
 
     def detach(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.detach`."""
         from peftbench.methods._before import Before
 
         Before.take(adapted).restore(adapted)
@@ -74,7 +71,7 @@ class Full(Method):
         cast("PreTrainedModel", adapted).config.save_pretrained(folder)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`; raises `ModelError` where the weights do not fit `model`."""
+        """Raises `ModelError` where the weights do not fit `model`."""
         from safetensors.torch import load_file
 
         if not (folder / _FILE).is_file():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._hook import Hook, RunContext
-from peftbench.methods._settings import check_whole, positive
+from peftbench.methods._settings import positive, whole
 from peftbench.methods.full import Full
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
@@ -29,26 +30,21 @@ class Galore(Full):
     Trains all ``shapes.parameters``, as `full` does, and saves them all.
     """
 
-    rank: int = 128
-    scale: float = 0.25
-    update_every: int = 200
+    rank: int = whole(128, hint="try 128 to 1024")
+    scale: float = positive(0.25, hint="0.25 is the paper's")
+    update_every: int = whole(200, hint="try 50 to 500")
 
-    paper: ClassVar[str] = "Zhao et al., 2024, arXiv:2403.03507"
-    defaults_from: ClassVar[str] = (
+    title = "GaLore"
+    paper = "Zhao et al., 2024, arXiv:2403.03507"
+    defaults_from = (
         "scale 0.25 and 200 steps: Zhao et al.; rank 128: theirs for models up to 130M, and "
         "LLaMA-Factory's example"
     )
     #: Ours: times the scale, the 1e-5 of `full`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 4e-5}
+    training = {"learning_rate": 4e-5}
 
-    def __post_init__(self) -> None:
-        check_whole("GaLore", "rank", self.rank, "try 128 to 1024")
-        check_whole("GaLore", "update_every", self.update_every, "try 50 to 500")
-        value = positive("GaLore", "scale", self.scale, "0.25 is the paper's")
-        object.__setattr__(self, "scale", value)
-
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the optimiser."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The optimiser."""
         return GaloreHook(self, cast("PreTrainedModel", adapted))
 
 
@@ -56,15 +52,12 @@ class GaloreHook(Hook):
     """Chooses the weights whose gradients are projected."""
 
     def __init__(self, method: Galore, model: PreTrainedModel) -> None:
-        from peftbench.models._shapes import Shapes
-
         self.method = method
         self.linears = frozenset(f"{x.name}.weight" for x in Shapes.of(model).linears)
 
     def optimizer(
         self, parameters: Mapping[str, nn.Parameter], training: Training
     ) -> torch.optim.Optimizer:
-        """See `Hook.optimizer`."""
         from peftbench.methods._galore import GaloreAdamW
 
         return GaloreAdamW(

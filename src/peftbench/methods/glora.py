@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,40 +21,30 @@ class Glora(LinearMethod):
     + 2 d_out of a layer without a bias.
     """
 
-    rank: int = 8
+    rank: int = whole(8, peft="r", hint="try 4 to 64")
 
-    title: ClassVar[str] = "GLoRA"
-    tuner: ClassVar[str] = "GloraConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Chavan et al., 2023, arXiv:2306.07967"
-    defaults_from: ClassVar[str] = (
+    title = "GLoRA"
+    tuner = "GloraConfig"
+    family = "reparameterised"
+    paper = "Chavan et al., 2023, arXiv:2306.07967"
+    defaults_from = (
         "peft: rank 8, low-rank A, B and C, constant D and E; the paper searches the kind of "
         "each"
     )
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, glora on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 4 to 64")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         with_bias = self.rank * (layer.d_in + 1) + 2
         return 2 * self.rank * (layer.d_in + layer.d_out) + layer.has_bias * with_bias
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         zeros = sum(x.d_in + 2 * x.d_out for x in self.layers(shapes) if not x.has_bias)
         return self.trainable_parameters(shapes) + zeros
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank}
 
 
 METHOD = Glora

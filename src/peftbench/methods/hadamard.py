@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,22 +26,20 @@ class Hadamard(NativeMethod):
     it; combine with `ln-tuning` for that.
     """
 
-    family: ClassVar[Family] = "adapter"
-    placement: ClassVar[str] = "after the attention of every block"
-    paper: ClassVar[str] = "Chen et al., 2023, arXiv:2407.11033"
-    defaults_from: ClassVar[str] = "no settings"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None
+    family = "adapter"
+    placement = "after the attention of every block"
+    paper = "Chen et al., 2023, arXiv:2407.11033"
+    defaults_from = "no settings"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = None
     #: Ours, that of `ssf`, the same map in more places.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * hidden`` per block."""
         return 2 * shapes.hidden_size * shapes.num_layers
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.vectors import ScaleShift
 

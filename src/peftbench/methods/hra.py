@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,38 +20,30 @@ class Hra(LinearMethod):
     Trains ``rank * d_in`` parameters per layer.
     """
 
-    rank: int = 8
+    rank: int = whole(8, peft="r", hint="try 4 to 32, even")
 
-    title: ClassVar[str] = "HRA"
-    tuner: ClassVar[str] = "HRAConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Yuan et al., 2024, arXiv:2405.17484"
-    defaults_from: ClassVar[str] = (
-        "rank 8: Yuan et al. and peft; no orthogonalisation of the vectors"
-    )
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "HRA"
+    tuner = "HRAConfig"
+    family = "reparameterised"
+    paper = "Yuan et al., 2024, arXiv:2405.17484"
+    defaults_from = "rank 8: Yuan et al. and peft; no orthogonalisation of the vectors"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, hra on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 4 to 32, even")
         if self.rank % 2:
             raise InvalidSpec(
                 f"HRA starts with pairs of equal reflections, so rank must be even, got "
                 f"{self.rank}; try {self.rank + 1}."
             )
 
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return self.rank * layer.d_in
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank}
 
 
 METHOD = Hra

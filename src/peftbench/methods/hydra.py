@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, positive, targeted, targets
+from peftbench.methods._settings import linear_layers, positive, targeted, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,32 +27,26 @@ class Hydra(NativeMethod):
     Trains ``rank * (d_in + 3 * d_out)`` parameters per layer.
     """
 
-    rank: int = 8
-    scale: float = 1.0
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    rank: int = whole(8, hint="try 2 to 32")
+    scale: float = positive(1.0)
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    family: ClassVar[Family] = "reparameterised"
-    placement: ClassVar[str] = "linear layers of the blocks"
-    paper: ClassVar[str] = "Kim et al., 2023, arXiv:2309.06922"
-    defaults_from: ClassVar[str] = "ours: the rank and the layers of `lora`, scale 1"
-    identity_at_start: ClassVar[bool] = True  # because B and D are zero
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "Hydra"
+    family = "reparameterised"
+    placement = "linear layers of the blocks"
+    paper = "Kim et al., 2023, arXiv:2309.06922"
+    defaults_from = "ours: the rank and the layers of `lora`, scale 1"
+    identity_at_start = True  # because B and D are zero
+    mergeable = True
+    budget_knob = "rank"
     #: Ours, that of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        check_whole("Hydra", "rank", self.rank, "try 2 to 32")
-        object.__setattr__(self, "scale", positive("Hydra", "scale", self.scale))
-        object.__setattr__(self, "target_modules", targets("Hydra", self.target_modules))
+    training = {"learning_rate": 2e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + 3 * d_out)`` of every target."""
-        layers = targeted("Hydra", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + 3 * layer.d_out) for layer in layers)
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.low_rank import ParallelAndSequential
         from peftbench.methods._native.places import Places
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._method import PeftMethod
 from peftbench.methods._settings import leaf_names, targeted
-
-if TYPE_CHECKING:
-    from peft import PeftConfig
-    from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
+from peftbench.models import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +27,24 @@ class Ia3(PeftMethod):
     target_modules: tuple[str, ...] | None = None
     feedforward_modules: tuple[str, ...] | None = None
 
-    family: ClassVar[Family] = "adapter"
-    placement: ClassVar[str] = "keys, values and the inner activation of the MLP"
-    paper: ClassVar[str] = "Liu et al., 2022, arXiv:2205.05638"
-    defaults_from: ClassVar[str] = (
-        "Liu et al.: keys, values and the inner activation of the MLP"
-    )
-    identity_at_start: ClassVar[bool] = True  # because l is one
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None  # one vector per layer
+    title = "IA3"
+    tuner = "IA3Config"
+    family = "adapter"
+    placement = "keys, values and the inner activation of the MLP"
+    paper = "Liu et al., 2022, arXiv:2205.05638"
+    defaults_from = "Liu et al.: keys, values and the inner activation of the MLP"
+    identity_at_start = True  # because l is one
+    mergeable = True
+    budget_knob = None  # one vector per layer
     #: Liu et al., section 3.5, there with Adafactor.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
-
-    unsupported: ClassVar[Mapping[str, str]] = {
+    training = {"learning_rate": 3e-3}
+    unsupported = {
         "gpt2": "queries, keys and values come from one layer; IA3 leaves queries alone",
         "gpt_neox": "queries, keys and values come from one layer; IA3 leaves queries alone",
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # A bare string would mean a regular expression to peft: "down_proj" then matches
         # nothing, and the layer's output is scaled in place of its input.
         names, inner = self.target_modules, self.feedforward_modules
@@ -67,27 +61,16 @@ class Ia3(PeftMethod):
         object.__setattr__(self, "feedforward_modules", inner)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``d_out`` of every target, ``d_in`` of those in the MLP."""
         names, inner = self._layers(shapes)
         return sum(
             layer.d_in if layer.leaf in inner else layer.d_out
-            for layer in targeted("IA3", shapes, names)
+            for layer in targeted(self.title, shapes, names)
         )
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
-        import peft
-
-        from peftbench.models._shapes import Shapes
-
-        shapes = Shapes.of(model)
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         names, inner = self._layers(shapes)
-        targeted("IA3", shapes, names)
-        return peft.IA3Config(
-            task_type="CAUSAL_LM",
-            target_modules=list(names),
-            feedforward_modules=list(inner),
-        )
+        targeted(self.title, shapes, names)
+        return {"target_modules": list(names), "feedforward_modules": list(inner)}
 
     def _layers(self, shapes: Shapes) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Targets, and those of them that lie in the MLP, on a model of these shapes."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.methods._hook import Hook, RunContext
 from peftbench.methods._linear import NOT_LINEAR
-from peftbench.methods._method import Family
 from peftbench.methods._settings import positive
 from peftbench.methods.lora import Lora
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 
 class KasaHook(Hook):
@@ -28,7 +26,6 @@ class KasaHook(Hook):
         self.adapted: Any = adapted
 
     def penalty(self) -> torch.Tensor:
-        """See `Hook.penalty`."""
         return cast("torch.Tensor", self.adapted.base_model._get_kasa_loss())
 
 
@@ -44,43 +41,29 @@ class Kasa(Lora):
     Trains ``rank * (d_in + d_out + 1)`` parameters per layer, rank below the smallest width.
     """
 
-    beta: float = 0.0001
-    gamma: float = 0.001
+    beta: float = positive(0.0001, hint="try 1e-4")
+    gamma: float = positive(0.001, hint="try 1e-3")
 
-    title: ClassVar[str] = "KaSA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Wang et al., 2024, arXiv:2412.06071"
-    defaults_from: ClassVar[str] = (
-        "beta 1e-4, gamma 1e-3: Wang et al. and peft; the rest: those of `lora`"
-    )
-    identity_at_start: ClassVar[bool] = False  # the weight loses directions
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "KaSA"
+    paper = "Wang et al., 2024, arXiv:2412.06071"
+    defaults_from = "beta 1e-4, gamma 1e-3: Wang et al. and peft; the rest: those of `lora`"
+    identity_at_start = False  # the weight loses directions
+    mergeable = True
+    unsupported = NOT_LINEAR
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        value = positive(self.title, "beta", self.beta, "try 1e-4")
-        object.__setattr__(self, "beta", value)
-        value = positive(self.title, "gamma", self.gamma, "try 1e-3")
-        object.__setattr__(self, "gamma", value)
+    training = {"learning_rate": 2e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return self.fitting_rank(shapes) * (layer.d_in + layer.d_out + 1)
 
     def check(self, shapes: Shapes) -> None:
-        """See `LinearMethod.check`."""
-        super().settings(shapes)
+        super().peft_fields(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         from peft.tuners.lora.config import KasaConfig
 
         rank, kasa = self.fitting_rank(shapes), KasaConfig(beta=self.beta, gamma=self.gamma)
-        return super().settings(shapes) | {"r": rank, "kasa_config": kasa}
+        return super().peft_fields(shapes) | {"r": rank, "kasa_config": kasa}
 
     def fitting_rank(self, shapes: Shapes) -> int:
         """The rank, at least one direction of every weight being left."""
@@ -88,8 +71,6 @@ class Kasa(Lora):
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-        from peftbench.models._shapes import Shapes
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
@@ -100,8 +81,8 @@ class Kasa(Lora):
                 vars(module).get("_lora_kasa_truncation_deferred", set()).clear()
         return adapted
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the penalty."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The penalty."""
         return KasaHook(adapted)
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,20 +27,18 @@ class LastLayers(NativeMethod):
     layer stay frozen: see `linear-probe` for the latter.
     """
 
-    layers: int = 1
+    layers: int = whole(1, hint="1 trains the last block")
 
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "every layer of the last blocks"
-    paper: ClassVar[str] = "Yosinski et al., 2014, arXiv:1411.1792"
-    defaults_from: ClassVar[str] = "Partial-1 of Jia et al., 2022, arXiv:2203.12119"
-    identity_at_start: ClassVar[bool] = True  # because the copies start as they are
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "layers"
+    title = "last-layers"
+    family = "selective"
+    placement = "every layer of the last blocks"
+    paper = "Yosinski et al., 2014, arXiv:1411.1792"
+    defaults_from = "Partial-1 of Jia et al., 2022, arXiv:2203.12119"
+    identity_at_start = True  # because the copies start as they are
+    mergeable = True
+    budget_knob = "layers"
     #: That of `full`, which trains the same weights and the others too.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-5}
-
-    def __post_init__(self) -> None:
-        check_whole("last-layers", "layers", self.layers, "1 trains the last block")
+    training = {"learning_rate": 1e-5}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Linear and normalisation layers of so many blocks."""
@@ -50,8 +47,7 @@ class LastLayers(NativeMethod):
         norms = (sum(shapes.norms) - shapes.norms[-1]) // shapes.num_layers
         return self.layers * (linears + norms)
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.copies import TrainedCopy
         from peftbench.methods._native.places import Places
 

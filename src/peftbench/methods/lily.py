@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole, positive
+from peftbench.methods._settings import positive, whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,41 +30,32 @@ class Lily(LinearMethod):
     name, and ``num_experts * rank`` per layer. What is shared is saved once for each layer.
     """
 
-    rank: int = 32
-    stride: int = 2
-    num_experts: int = 2
-    scaling: float = 4.0
+    rank: int = whole(32, peft="r", hint="try 16 to 256")
+    stride: int = whole(2, peft="stride_A", hint="try 2 to 4")
+    num_experts: int = whole(2, peft="num_B", hint="try 2 to 8")
+    scaling: float = positive(4.0, peft="scaling", hint="try 1 to 8")
 
-    title: ClassVar[str] = "Lily"
-    tuner: ClassVar[str] = "LilyConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Zhong et al., 2024, arXiv:2407.09946"
-    defaults_from: ClassVar[str] = (
+    title = "Lily"
+    tuner = "LilyConfig"
+    family = "reparameterised"
+    paper = "Zhong et al., 2024, arXiv:2407.09946"
+    defaults_from = (
         "stride 2, 2 experts, scaling 4: huggingface/peft, method_comparison/MetaMathQA; "
         "rank 32: peft"
     )
-    identity_at_start: ClassVar[bool] = True  # because every B is zero
-    mergeable: ClassVar[bool] = False  # the mixture depends on the token
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    identity_at_start = True  # because every B is zero
+    mergeable = False  # the mixture depends on the token
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, lily on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 16 to 256")
-        check_whole(self.title, "stride", self.stride, "try 2 to 4")
-        check_whole(self.title, "num_experts", self.num_experts, "try 2 to 8")
-        value = positive(self.title, "scaling", self.scaling, "try 1 to 8")
-        object.__setattr__(self, "scaling", value)
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         """What is saved of one layer: its router, and what it shares."""
         outputs = self.num_experts * (layer.d_out + 1)
         return self.rank * (layer.d_in + outputs)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         layers = sorted(self.layers(shapes), key=_kind)
         total = 0
         for (_, d_in, d_out), group in groupby(layers, key=_kind):
@@ -80,15 +68,10 @@ class Lily(LinearMethod):
         """What is shared, once for each layer."""
         return super().trainable_parameters(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         # Names, since "all-linear" makes peft take every layer for a kind of its own.
-        return {
-            "target_modules": sorted({layer.leaf for layer in self.layers(shapes)}),
-            "r": self.rank,
-            "stride_A": self.stride,
-            "num_B": self.num_experts,
-            "scaling": self.scaling,
+        return super().peft_fields(shapes) | {
+            "target_modules": sorted({layer.leaf for layer in self.layers(shapes)})
         }
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,24 +29,22 @@ class LinearProbe(NativeMethod):
     blocks. Merged into a model with tied embeddings, it unties them.
     """
 
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "output layer"
-    paper: ClassVar[str] = "Alain and Bengio, 2016, arXiv:1610.01644"
-    defaults_from: ClassVar[str] = "no settings"
-    identity_at_start: ClassVar[bool] = True  # the copy starts as it is
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None
-    needs_backward_through_base: ClassVar[bool] = False
+    family = "selective"
+    placement = "output layer"
+    paper = "Alain and Bengio, 2016, arXiv:1610.01644"
+    defaults_from = "no settings"
+    identity_at_start = True  # the copy starts as it is
+    mergeable = True
+    budget_knob = None
+    needs_backward_through_base = False
     #: Ours: fifty times that of `full`, since one layer is trained and in no danger of
     #: forgetting what lies below.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4}
+    training = {"learning_rate": 5e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``vocabulary * hidden``."""
         return shapes.vocab_size * shapes.hidden_size
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.copies import TrainedCopy
         from peftbench.methods._native.places import Places
 
@@ -55,7 +52,7 @@ class LinearProbe(NativeMethod):
         return {places.head: TrainedCopy(places.modules[places.head], only=["weight"])}
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.merge`: from here on, output layer and embedding are two."""
+        """From here on, output layer and embedding are two."""
         config = cast("PreTrainedModel", adapted).config
         config.tie_word_embeddings = False
         merged = super().merge(adapted)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family, PeftMethod
+from peftbench.methods._method import PeftMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from peft.tuners.ln_tuning import LNTuningModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 _ADAPTER = "default"
 
@@ -31,25 +30,24 @@ class LnTuning(PeftMethod):
     `peft` trains copies; the base's own norms stay untouched.
     """
 
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "normalisation layers"
-    paper: ClassVar[str] = "Zhao et al., 2023, arXiv:2312.11420"
-    defaults_from: ClassVar[str] = (
+    family = "selective"
+    placement = "normalisation layers"
+    paper = "Zhao et al., 2023, arXiv:2312.11420"
+    defaults_from = (
         "no settings; every normalisation layer, the final one included, as peft does for "
         "Llama (its own lists leave out layers of Qwen, Gemma and Phi)"
     )
-    identity_at_start: ClassVar[bool] = True  # because the copies start as they are
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None  # one vector per layer
+    identity_at_start = True  # because the copies start as they are
+    mergeable = True
+    budget_knob = None  # one vector per layer
     #: Ours, that of `bitfit`: both train vectors as wide as the model.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """All parameters of all normalisation layers."""
         return sum(shapes.norms)
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
         import peft
 
         names = [
@@ -66,7 +64,7 @@ class LnTuning(PeftMethod):
         return peft.LNTuningConfig(task_type="CAUSAL_LM", target_modules=names)
 
     def merge(self, adapted: nn.Module) -> PreTrainedModel:
-        """See `Method.merge`: the trained norms take the place of the base's."""
+        """The trained norms take the place of the base's."""
         for layer, norm in _norms(cast("PeftModel", adapted)):
             norm.to(next(layer.get_base_layer().parameters()).dtype)
             norm._forward_pre_hooks.clear()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._linear import NOT_LINEAR
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
 from peftbench.methods.lora import Lora
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 _ADAPTER = "default"
 
@@ -33,34 +32,26 @@ class Loftq(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer, rank at most the smallest width.
     """
 
-    iterations: int = 5
+    iterations: int = whole(5, hint="try 1 to 5")
 
-    title: ClassVar[str] = "LoftQ"
-    paper: ClassVar[str] = "Li et al., 2023, arXiv:2310.08659"
-    defaults_from: ClassVar[str] = (
+    title = "LoftQ"
+    paper = "Li et al., 2023, arXiv:2310.08659"
+    defaults_from = (
         "5 alternations, NormalFloat in blocks of 64: Li et al.; the rest: those of `lora`"
     )
-    identity_at_start: ClassVar[bool] = False  # the base is quantised
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    identity_at_start = False  # the base is quantised
+    unsupported = NOT_LINEAR
     #: Li et al., Llama 2-7B on GSM8K.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "iterations", self.iterations, "try 1 to 5")
+    training = {"learning_rate": 3e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return min(self.rank, self.narrowest(shapes)) * (layer.d_in + layer.d_out)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return super().settings(shapes) | {"r": min(self.rank, self.narrowest(shapes))}
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"r": min(self.rank, self.narrowest(shapes))}
 
     def changed_weights(self, model: PreTrainedModel) -> Collection[str]:
         """Those of all targets."""
-        from peftbench.models._shapes import Shapes
-
         return [f"{layer.name}.weight" for layer in self.layers(Shapes.of(model))]
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod, nearest_factors
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,37 +20,27 @@ class Lokr(LinearMethod):
     Trains ``o1 i1 + rank (o2 + i2)``, or ``o1 i1 + o2 i2``, parameters per layer.
     """
 
-    rank: int = 8
-    alpha: int = 8
+    rank: int = whole(8, peft="r", hint="try 4 to 64")
+    alpha: int = whole(8, peft="alpha", hint="the rank, or less")
 
-    title: ClassVar[str] = "LoKr"
-    tuner: ClassVar[str] = "LoKrConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Yeh et al., 2023, arXiv:2309.14859"
-    defaults_from: ClassVar[str] = "peft: rank 8, alpha 8"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "LoKr"
+    tuner = "LoKrConfig"
+    family = "reparameterised"
+    paper = "Yeh et al., 2023, arXiv:2309.14859"
+    defaults_from = "peft: rank 8, alpha 8"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, lokr on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
+    training = {"learning_rate": 3e-3}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 4 to 64")
-        check_whole(self.title, "alpha", self.alpha, "the rank, or less")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         out_small, out_large = nearest_factors(layer.d_out)
         in_small, in_large = nearest_factors(layer.d_in)
         if self.rank < max(out_large, in_large) / 2:
             return out_small * in_small + self.rank * (out_large + in_large)
         return out_small * in_small + out_large * in_large
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank, "alpha": self.alpha}
 
 
 METHOD = Lokr

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._hook import Hook, RunContext, WithOptimizer
-from peftbench.methods._method import Family
 from peftbench.methods.lora import Lora
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel
 
-    from peftbench.models._shapes import Linear, Shapes
     from peftbench.spec import Training
 
 
@@ -30,35 +28,30 @@ class LoraFa(Lora):
     Trains ``rank * d_out`` parameters per layer. Saved is A too, ``rank * d_in`` numbers more.
     """
 
-    title: ClassVar[str] = "LoRA-FA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Zhang et al., 2023, arXiv:2308.03303"
-    defaults_from: ClassVar[str] = "those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "LoRA-FA"
+    paper = "Zhang et al., 2023, arXiv:2308.03303"
+    defaults_from = "those of `lora`"
+    identity_at_start = True
+    mergeable = True
     #: huggingface/peft, method_comparison/MetaMathQA, lora-fa on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return self.rank * layer.d_out
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         inputs = sum(self.rank * layer.d_in for layer in self.layers(shapes))
         return self.trainable_parameters(shapes) + inputs
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`."""
         adapted = super().attach(model)
         for name, parameter in adapted.named_parameters():
             if ".lora_A." in name:
                 parameter.requires_grad_(False)
         return adapted
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the optimiser."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The optimiser."""
 
         def make(training: Training) -> torch.optim.Optimizer:
             from peft.optimizers import create_lorafa_optimizer

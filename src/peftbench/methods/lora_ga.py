@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._calibrate import loss
 from peftbench.methods._residual import ResidualLora
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,27 +30,21 @@ class LoraGa(ResidualLora):
     twice the rank. `attach`, which sees no data, starts as `lora` does; a run starts from data.
     """
 
-    batches: int = 4
+    batches: int = whole(4, hint="try 1 to 16")
 
-    title: ClassVar[str] = "LoRA-GA"
-    paper: ClassVar[str] = "Wang et al., 2024, arXiv:2407.05000"
-    defaults_from: ClassVar[str] = (
+    title = "LoRA-GA"
+    paper = "Wang et al., 2024, arXiv:2407.05000"
+    defaults_from = (
         "stable scale with gamma 16: Wang et al. and peft; 4 batches, 64 examples at the common "
         "batch size, are ours; the rest: those of `lora`"
     )
     #: Wang et al., Llama 2-7B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "batches", self.batches, "try 1 to 16")
+    training = {"learning_rate": 5e-5}
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the start from the data."""
+        """With the start from the data."""
         from peft.tuners.lora.config import LoraGAConfig
         from peft.tuners.lora.loraga import preprocess_loraga
-
-        from peftbench.models._shapes import Shapes
 
         config: Any = self.config(model)
         # peft spells "all-linear" out only when it wraps a model, which comes later.

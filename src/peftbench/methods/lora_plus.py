@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._hook import Hook, RunContext, WithOptimizer
-from peftbench.methods._method import Family
 from peftbench.methods._settings import positive
 from peftbench.methods.lora import Lora
 
@@ -28,27 +26,18 @@ class LoraPlus(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer.
     """
 
-    learning_rate_ratio: float = 16.0
+    learning_rate_ratio: float = positive(16.0, hint="try 4 to 16")
 
-    title: ClassVar[str] = "LoRA+"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Hayou et al., 2024, arXiv:2402.12354"
-    defaults_from: ClassVar[str] = "ratio 16: Hayou et al.; the rest: those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "LoRA+"
+    paper = "Hayou et al., 2024, arXiv:2402.12354"
+    defaults_from = "ratio 16: Hayou et al.; the rest: those of `lora`"
+    identity_at_start = True
+    mergeable = True
     #: Half of `lora`'s, as huggingface/peft's guide advises; B learns at 16 times that.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        value = positive(
-            self.title, "learning_rate_ratio", self.learning_rate_ratio, "try 4 to 16"
-        )
-        object.__setattr__(self, "learning_rate_ratio", value)
-
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the optimiser."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The optimiser."""
 
         def make(training: Training) -> torch.optim.Optimizer:
             import torch

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import ModelError
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,29 +31,25 @@ class Loreft(NativeMethod):
     training and when writing.
     """
 
-    rank: int = 8
+    rank: int = whole(8, hint="try 2 to 32")
 
-    family: ClassVar[Family] = "adapter"
-    placement: ClassVar[str] = "after every block"
-    paper: ClassVar[str] = "Wu et al., 2024, arXiv:2404.03592"
-    defaults_from: ClassVar[str] = (
+    title = "LoReFT"
+    family = "adapter"
+    placement = "after every block"
+    paper = "Wu et al., 2024, arXiv:2404.03592"
+    defaults_from = (
         "rank 8 in all layers: Wu et al. for commonsense reasoning and arithmetic"
     )
-    identity_at_start: ClassVar[bool] = False  # W h + b is not R h
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "rank"
+    identity_at_start = False  # W h + b is not R h
+    mergeable = False
+    budget_knob = "rank"
     #: Wu et al., table 7: 9e-4 for reasoning with LLaMA.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 9e-4}
-
-    def __post_init__(self) -> None:
-        check_whole("LoReFT", "rank", self.rank, "try 2 to 32")
+    training = {"learning_rate": 9e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (2 * hidden + 1)`` per block."""
         return self.rank * (2 * shapes.hidden_size + 1) * shapes.num_layers
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.reft import LowRankIntervention
 

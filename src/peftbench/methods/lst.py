@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +35,22 @@ class Lst(NativeMethod):
     et al., 2024 (QST, arXiv:2401.07159).
     """
 
-    side_width: int = 64
+    side_width: int = whole(64, hint="try 32 to 512")
 
-    family: ClassVar[Family] = "side"
-    placement: ClassVar[str] = "a network beside the blocks"
-    paper: ClassVar[str] = "Sung et al., 2022, arXiv:2206.06522"
-    defaults_from: ClassVar[str] = (
+    title = "LST"
+    family = "side"
+    placement = "a network beside the blocks"
+    paper = "Sung et al., 2022, arXiv:2206.06522"
+    defaults_from = (
         "Sung et al. divide the width by 8, which is 96 on T5 base; 64 is ours, near the other "
         "adapters' sizes"
     )
-    identity_at_start: ClassVar[bool] = True  # because U is zero
-    mergeable: ClassVar[bool] = False
-    needs_backward_through_base: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "side_width"
+    identity_at_start = True  # because U is zero
+    mergeable = False
+    needs_backward_through_base = False
+    budget_knob = "side_width"
     #: Sung et al., section 4.2, on GLUE with T5: 3e-3.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("LST", "side_width", self.side_width, "try 32 to 512")
+    training = {"learning_rate": 3e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Blocks with their gates and inputs, and the ways in and out."""
@@ -62,8 +59,7 @@ class Lst(NativeMethod):
             hidden + 1
         )
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.ladder import Rung, SideState, Top
         from peftbench.methods._native.places import Places
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole, positive
+from peftbench.methods._settings import positive, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +30,20 @@ class Mam(NativeMethod):
     The prefix moves no positions, unlike `prefix-tuning`'s.
     """
 
-    prefix_tokens: int = 30
-    bottleneck: int = 512
-    scale: float = 4.0
+    prefix_tokens: int = whole(30, hint="try 10 to 100")
+    bottleneck: int = whole(512, hint="try 8 to 512")
+    scale: float = positive(4.0)
 
-    family: ClassVar[Family] = "hybrid"
-    placement: ClassVar[str] = "in attention and beside the feed-forward network"
-    paper: ClassVar[str] = "He et al., 2022, arXiv:2110.04366"
-    defaults_from: ClassVar[str] = "He et al., table 6: l = 30, r = 512, s = 4"
-    identity_at_start: ClassVar[bool] = False  # every token attends to the prefix
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "bottleneck"
+    title = "MAM"
+    family = "hybrid"
+    placement = "in attention and beside the feed-forward network"
+    paper = "He et al., 2022, arXiv:2110.04366"
+    defaults_from = "He et al., table 6: l = 30, r = 512, s = 4"
+    identity_at_start = False  # every token attends to the prefix
+    mergeable = False
+    budget_knob = "bottleneck"
     #: He et al., table 8.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5}
-
-    def __post_init__(self) -> None:
-        check_whole("MAM", "prefix_tokens", self.prefix_tokens, "try 10 to 100")
-        check_whole("MAM", "bottleneck", self.bottleneck, "try 8 to 512")
-        object.__setattr__(self, "scale", positive("MAM", "scale", self.scale))
+    training = {"learning_rate": 5e-5}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Prefix and adapter of every block."""
@@ -56,8 +51,7 @@ class Mam(NativeMethod):
         adapter = 2 * hidden * size + size + hidden
         return (2 * self.prefix_tokens * shapes.kv_dim + adapter) * shapes.num_layers
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.bottleneck import Bottleneck, beside_feed_forward
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.prefix import Prefix

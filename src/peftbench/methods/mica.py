@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from peftbench.methods._method import Family
 from peftbench.methods.lora import Lora
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,31 +20,27 @@ class Mica(Lora):
     too, ``rank * d_out`` numbers more.
     """
 
-    title: ClassVar[str] = "MiCA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "MiCA, 2026, arXiv:2604.01694"
-    defaults_from: ClassVar[str] = "those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "MiCA"
+    fixed = {"init_lora_weights": "mica"}
+    paper = "MiCA, 2026, arXiv:2604.01694"
+    defaults_from = "those of `lora`"
+    identity_at_start = True
+    mergeable = True
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+    training = {"learning_rate": 2e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return self.fitting_rank(shapes) * layer.d_in
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         outputs = sum(
             self.fitting_rank(shapes) * layer.d_out for layer in self.layers(shapes)
         )
         return self.trainable_parameters(shapes) + outputs
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         rank = self.fitting_rank(shapes)
-        return super().settings(shapes) | {"r": rank, "init_lora_weights": "mica"}
+        return super().peft_fields(shapes) | {"r": rank}
 
     def fitting_rank(self, shapes: Shapes) -> int:
         """The rank, at most the smallest width."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,31 +20,25 @@ class Miss(LinearMethod):
     Trains ``rank * d_out`` parameters per layer; rank at most the smallest input.
     """
 
-    rank: int = 64
+    rank: int = whole(64, hint="try 16 to 128")
 
-    title: ClassVar[str] = "MiSS"
-    tuner: ClassVar[str] = "MissConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Kang and Yin, 2024, arXiv:2409.15371"
-    defaults_from: ClassVar[str] = "peft: rank 64"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "MiSS"
+    tuner = "MissConfig"
+    family = "reparameterised"
+    paper = "Kang and Yin, 2024, arXiv:2409.15371"
+    defaults_from = "peft: rank 64"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, miss on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 16 to 128")
+    training = {"learning_rate": 1e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return self.fitting_rank(shapes) * layer.d_out
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return {"r": self.fitting_rank(shapes)}
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"r": self.fitting_rank(shapes)}
 
     def fitting_rank(self, shapes: Shapes) -> int:
         """The rank, at most the smallest input."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from peftbench.methods._hook import Hook, RunContext
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
 from peftbench.methods.lora import Lora
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 
 class MontecloraHook(Hook):
@@ -34,7 +32,6 @@ class MontecloraHook(Hook):
         }
 
     def penalty(self) -> torch.Tensor:
-        """See `Hook.penalty`."""
         for sampler in self.samplers.values():
             sampler()  # the graph of what the forward pass drew is used up
         return cast("torch.Tensor", self.adapted.base_model._get_monteclora_loss())
@@ -48,7 +45,6 @@ class MontecloraHook(Hook):
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """See `Hook.load_state`."""
         for name, sampler in self.samplers.items():
             sampler.sampler.index = (
                 sampler.sampler.buffer_size
@@ -70,46 +66,36 @@ class Monteclora(Lora):
     was drawn last, ``rank^2 + num_samples`` numbers.
     """
 
-    num_samples: int = 8
+    num_samples: int = whole(8, hint="try 2 to 16")
 
-    title: ClassVar[str] = "MonteCLoRA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Sengupta et al., 2024, arXiv:2411.04358"
-    defaults_from: ClassVar[str] = (
+    title = "MonteCLoRA"
+    paper = "Sengupta et al., 2024, arXiv:2411.04358"
+    defaults_from = (
         "peft: 8 samples, their scale and the weight of the divergence; the rest: those of "
         "`lora`"
     )
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    zeros_will_do: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    identity_at_start = True
+    mergeable = True
+    zeros_will_do = True
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "num_samples", self.num_samples, "try 2 to 16")
+    training = {"learning_rate": 2e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         return super().layer_parameters(layer, shapes) + self.rank + self.num_samples
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         drawn = (self.rank**2 + self.num_samples) * len(self.layers(shapes))
         return self.trainable_parameters(shapes) + drawn
 
     def check(self, shapes: Shapes) -> None:
-        """See `LinearMethod.check`."""
-        super().settings(shapes)
+        super().peft_fields(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         from peft.tuners.lora.config import MontecloraConfig
 
         # A buffer of one: what is drawn depends on the state of the generator alone.
         sampling = MontecloraConfig(num_samples=self.num_samples, buffer_size=1)
-        return super().settings(shapes) | {"monteclora_config": sampling}
+        return super().peft_fields(shapes) | {"monteclora_config": sampling}
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
         """Where weights have no numbers, `peft` leaves the samplers to the first forward pass."""
@@ -126,8 +112,8 @@ class Monteclora(Lora):
                     )
         return adapted
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the penalty, and what was drawn last."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The penalty, and what was drawn last."""
         return MontecloraHook(adapted)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod, largest_divisor
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +22,27 @@ class Oft(LinearMethod):
     block_size does not divide the inputs of all targets, the next smaller size that does.
     """
 
-    block_size: int = 32
+    block_size: int = whole(32, hint="try 16 to 64")
 
-    title: ClassVar[str] = "OFT"
-    tuner: ClassVar[str] = "OFTConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Qiu et al., 2023, arXiv:2306.07280"
-    defaults_from: ClassVar[str] = "peft: blocks of 32, Cayley-Neumann parametrisation"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "block_size"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "OFT"
+    tuner = "OFTConfig"
+    fixed = {"r": 0}
+    family = "reparameterised"
+    paper = "Qiu et al., 2023, arXiv:2306.07280"
+    defaults_from = "peft: blocks of 32, Cayley-Neumann parametrisation"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "block_size"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, oft on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "block_size", self.block_size, "try 16 to 64")
+    training = {"learning_rate": 1e-4}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         size = self.fitting_size(shapes)
         return layer.d_in * (size - 1) // 2
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return {"r": 0, "oft_block_size": self.fitting_size(shapes)}
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"oft_block_size": self.fitting_size(shapes)}
 
     def fitting_size(self, shapes: Shapes) -> int:
         """The block size that divides all inputs."""

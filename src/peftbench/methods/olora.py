@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._method import Family
 from peftbench.methods._residual import ResidualLora
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +18,17 @@ class Olora(ResidualLora):
     twice the rank.
     """
 
-    title: ClassVar[str] = "OLoRA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Büyükakyüz, 2024, arXiv:2406.01775"
-    defaults_from: ClassVar[str] = "those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "OLoRA"
+    fixed = {"init_lora_weights": "olora"}
+    paper = "Büyükakyüz, 2024, arXiv:2406.01775"
+    defaults_from = "those of `lora`"
+    identity_at_start = True
+    mergeable = True
+    unsupported = {
         "gpt2": "peft's start does not transpose the weights of its Conv1D layers"
     }
     #: Büyükakyüz, section 4.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-4}
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `ResidualLora.settings`."""
-        return super().settings(shapes) | {"init_lora_weights": "olora"}
+    training = {"learning_rate": 3e-4}
 
 
 METHOD = Olora

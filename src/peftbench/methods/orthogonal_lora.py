@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods.lora import Lora
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +19,14 @@ class OrthogonalLora(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer.
     """
 
-    title: ClassVar[str] = "LoRA with orthogonal initialisation"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Datta, 2024, datta0.github.io/posts/rethink-lora-init"
-    defaults_from: ClassVar[str] = "those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "LoRA with orthogonal initialisation"
+    fixed = {"init_lora_weights": "orthogonal"}
+    paper = "Datta, 2024, datta0.github.io/posts/rethink-lora-init"
+    defaults_from = "those of `lora`"
+    identity_at_start = True
+    mergeable = True
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
-        return super().settings(shapes) | {"init_lora_weights": "orthogonal"}
+    training = {"learning_rate": 2e-4}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peft import PeftConfig
-    from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,33 +19,22 @@ class PTuningV2(PeftMethod):
     gradient checkpointing, since the prefix lives in the cache.
     """
 
-    num_virtual_tokens: int = 20
+    num_virtual_tokens: int = whole(20, peft="num_virtual_tokens", hint="try 10 to 100")
 
-    family: ClassVar[Family] = "soft prompt"
-    placement: ClassVar[str] = "keys and values of every layer"
-    paper: ClassVar[str] = "Liu et al., 2021, arXiv:2110.07602"
-    defaults_from: ClassVar[str] = "Liu et al.: about 20 tokens for simple classification"
-    identity_at_start: ClassVar[bool] = False  # the prefix is attended to
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "num_virtual_tokens"
+    title = "P-tuning v2"
+    tuner = "PrefixTuningConfig"
+    family = "soft prompt"
+    placement = "keys and values of every layer"
+    paper = "Liu et al., 2021, arXiv:2110.07602"
+    defaults_from = "Liu et al.: about 20 tokens for simple classification"
+    identity_at_start = False  # the prefix is attended to
+    mergeable = False
+    budget_knob = "num_virtual_tokens"
     #: The lowest that Liu et al. search: 5e-3, 7e-3 and 1e-2.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-3}
-
-    def __post_init__(self) -> None:
-        hint = "try 10 to 100"
-        check_whole("P-tuning v2", "num_virtual_tokens", self.num_virtual_tokens, hint)
+    training = {"learning_rate": 5e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         return 2 * shapes.num_layers * self.num_virtual_tokens * shapes.kv_dim
-
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
-        import peft
-
-        return peft.PrefixTuningConfig(
-            task_type="CAUSAL_LM", num_virtual_tokens=self.num_virtual_tokens
-        )
 
 
 METHOD = PTuningV2

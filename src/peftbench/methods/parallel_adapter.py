@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.bottleneck_method import BottleneckMethod
 
@@ -23,17 +23,16 @@ class ParallelAdapter(BottleneckMethod):
     Trains ``2 * hidden * bottleneck + bottleneck + hidden`` parameters per block.
     """
 
-    placement: ClassVar[str] = "beside the feed-forward network of every block"
-    paper: ClassVar[str] = "He et al., 2022, arXiv:2110.04366"
-    defaults_from: ClassVar[str] = (
+    placement = "beside the feed-forward network of every block"
+    paper = "He et al., 2022, arXiv:2110.04366"
+    defaults_from = (
         "place, non-linearity and initial values: He et al., the parallel adapter of table 3; "
         "64, not their 512, to compare with the sequential one"
     )
     #: Ours, that of `sequential-bottleneck`: the two differ by where they are alone.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
     def block_parts(self, block: Block, width: int) -> Mapping[str, Part]:
-        """See `BottleneckMethod.block_parts`."""
         from peftbench.methods._native.bottleneck import beside_feed_forward
 
         return beside_feed_forward(block, self.adapter(width))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.methods._method import Family
 from peftbench.methods._residual import ResidualLora
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +20,14 @@ class Pissa(ResidualLora):
 
     alpha: int = 8
 
-    title: ClassVar[str] = "PiSSA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Meng et al., 2024, arXiv:2404.02948"
-    defaults_from: ClassVar[str] = "rank: `lora`; alpha equals the rank: Meng et al."
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "PiSSA"
+    fixed = {"init_lora_weights": "pissa"}
+    paper = "Meng et al., 2024, arXiv:2404.02948"
+    defaults_from = "rank: `lora`; alpha equals the rank: Meng et al."
+    identity_at_start = True
+    mergeable = True
     #: Meng et al., all models of 7B and more.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-5}
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `ResidualLora.settings`."""
-        return super().settings(shapes) | {"init_lora_weights": "pissa"}
+    training = {"learning_rate": 2e-5}
 
 
 METHOD = Pissa

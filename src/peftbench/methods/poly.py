@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,37 +27,28 @@ class Poly(LinearMethod):
     Trains ``num_skills * (rank * (d_in + d_out) + 1)`` parameters per layer.
     """
 
-    rank: int = 8
-    num_skills: int = 4
+    rank: int = whole(8, peft="r", hint="try 1 to 16")
+    num_skills: int = whole(4, peft="n_skills", hint="try 4 to 16")
 
-    title: ClassVar[str] = "Poly"
-    tuner: ClassVar[str] = "PolyConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Ponti et al., 2022, arXiv:2202.13914"
-    defaults_from: ClassVar[str] = "peft: rank 8, 4 skills, not split"
-    identity_at_start: ClassVar[bool] = True  # because every B_k is zero
-    mergeable: ClassVar[bool] = False  # as peft has it
-    zeros_will_do: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = {
+    title = "Poly"
+    tuner = "PolyConfig"
+    fixed = {"n_tasks": 1}
+    family = "reparameterised"
+    paper = "Ponti et al., 2022, arXiv:2202.13914"
+    defaults_from = "peft: rank 8, 4 skills, not split"
+    identity_at_start = True  # because every B_k is zero
+    mergeable = False  # as peft has it
+    zeros_will_do = True
+    budget_knob = "rank"
+    unsupported = {
         **NOT_LINEAR,
         "opt": "its MLP sees all rows as one, and peft's Poly mixes skills row by row",
     }
     #: Ponti et al., T5 and Flan: 1e-3 to 1e-2 for skills and logits.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 1 to 16")
-        check_whole(self.title, "num_skills", self.num_skills, "try 4 to 16")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return self.num_skills * (self.rank * (layer.d_in + layer.d_out) + 1)
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank, "n_skills": self.num_skills, "n_tasks": 1}
 
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
         from peft.tuners.poly.router import PolyRouter

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peft import PeftConfig
-    from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,36 +25,30 @@ class PrefixTuning(PeftMethod):
     prefix lives in the cache.
     """
 
-    num_virtual_tokens: int = 32
-    projection_size: int | None = 512
+    num_virtual_tokens: int = whole(32, peft="num_virtual_tokens", hint="try 10 to 100")
+    projection_size: int | None = whole(
+        512,
+        peft="encoder_hidden_size",
+        or_null=True,
+        hint="try 512, or null to train keys and values outright",
+    )
 
-    family: ClassVar[Family] = "soft prompt"
-    placement: ClassVar[str] = "before the keys and values of every layer"
-    paper: ClassVar[str] = "Li and Liang, 2021, arXiv:2101.00190"
-    defaults_from: ClassVar[str] = (
+    title = "Prefix tuning"
+    tuner = "PrefixTuningConfig"
+    family = "soft prompt"
+    placement = "before the keys and values of every layer"
+    paper = "Li and Liang, 2021, arXiv:2101.00190"
+    defaults_from = (
         "projection of 512: Li and Liang, table-to-text; 32 tokens: Belanec et al., 2025, "
         "arXiv:2511.21285"
     )
-    identity_at_start: ClassVar[bool] = False  # the prefix is attended to
-    mergeable: ClassVar[bool] = False
-    recomputes: ClassVar[bool] = False  # its prefix lives in the cache
-    budget_knob: ClassVar[str | None] = "projection_size"
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        check_whole(
-            "Prefix tuning", "num_virtual_tokens", self.num_virtual_tokens, "try 10 to 100"
-        )
-        if self.projection_size is not None:
-            check_whole(
-                "Prefix tuning",
-                "projection_size",
-                self.projection_size,
-                "try 512, or null to train keys and values outright",
-            )
+    identity_at_start = False  # the prefix is attended to
+    mergeable = False
+    recomputes = False  # its prefix lives in the cache
+    budget_knob = "projection_size"
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         if self.projection_size is None:
             return self.stored_parameters(shapes)
         n, k, p = self.num_virtual_tokens, shapes.kv_dim, self.projection_size
@@ -71,16 +59,9 @@ class PrefixTuning(PeftMethod):
         """Keys and values of every virtual token and layer."""
         return self.num_virtual_tokens * 2 * shapes.num_layers * shapes.kv_dim
 
-    def config(self, model: PreTrainedModel) -> PeftConfig:  # noqa: ARG002
-        """See `PeftMethod.config`."""
-        import peft
-
-        return peft.PrefixTuningConfig(
-            task_type="CAUSAL_LM",
-            num_virtual_tokens=self.num_virtual_tokens,
-            prefix_projection=self.projection_size is not None,
-            encoder_hidden_size=self.projection_size,
-        )
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        projects = self.projection_size is not None
+        return super().peft_fields(shapes) | {"prefix_projection": projects}
 
 
 METHOD = PrefixTuning

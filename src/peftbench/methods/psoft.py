@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.methods._linear import NOT_LINEAR, LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,34 +22,27 @@ class Psoft(LinearMethod):
     width.
     """
 
-    rank: int = 32
-    alpha: int = 32
+    rank: int = whole(32, hint="try 32 to 256")
+    alpha: int = whole(32, peft="psoft_alpha", hint="the rank is common")
 
-    title: ClassVar[str] = "PSOFT"
-    tuner: ClassVar[str] = "PsoftConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Wu et al., 2026, ICLR, openreview:FSHrinMArK"
-    defaults_from: ClassVar[str] = "peft: rank 32, alpha 32"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    title = "PSOFT"
+    tuner = "PsoftConfig"
+    family = "reparameterised"
+    paper = "Wu et al., 2026, ICLR, openreview:FSHrinMArK"
+    defaults_from = "peft: rank 32, alpha 32"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
+    unsupported = NOT_LINEAR
     #: huggingface/peft, method_comparison/MetaMathQA, psoft on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 32 to 256")
-        check_whole(self.title, "alpha", self.alpha, "the rank is common")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         rank = min(self.rank, self.narrowest(shapes))
         return rank * (rank - 1) // 2 + 2 * rank
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return {"r": min(self.rank, self.narrowest(shapes)), "psoft_alpha": self.alpha}
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"r": min(self.rank, self.narrowest(shapes))}
 
 
 METHOD = Psoft

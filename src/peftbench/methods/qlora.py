@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._linear import NOT_LINEAR
 from peftbench.methods.lora import Lora
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Shapes
 
 _LINEARS = "_peftbench_linears"  # where the base keeps its own layers meanwhile
 
@@ -31,18 +29,18 @@ class Qlora(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer.
     """
 
-    title: ClassVar[str] = "QLoRA"
-    paper: ClassVar[str] = "Dettmers et al., 2023, arXiv:2305.14314"
-    defaults_from: ClassVar[str] = (
+    title = "QLoRA"
+    paper = "Dettmers et al., 2023, arXiv:2305.14314"
+    defaults_from = (
         "NormalFloat, double quantisation, all linear layers: Dettmers et al.; rank and alpha: "
         "those of `lora`"
     )
-    identity_at_start: ClassVar[bool] = False  # the base is quantised
-    mergeable: ClassVar[bool] = False  # 4 bits have no room for the update
-    zeros_will_do: ClassVar[bool] = True
-    unsupported: ClassVar[Mapping[str, str]] = NOT_LINEAR
+    identity_at_start = False  # the base is quantised
+    mergeable = False  # 4 bits have no room for the update
+    zeros_will_do = True
+    unsupported = NOT_LINEAR
     #: Dettmers et al., Llama 7B and 13B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+    training = {"learning_rate": 2e-4}
 
     def base_bytes(self, shapes: Shapes, weight_bytes: int) -> int:
         """Half a byte for each weight of the targets, one for the scale of 64, and four for
@@ -51,10 +49,8 @@ class Qlora(Lora):
         kept = super().base_bytes(shapes, weight_bytes) - targets * weight_bytes
         return kept + int(targets * (1 / 2 + 1 / 64 + 4 / (64 * 256)))
 
-    def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:  # noqa: ARG002
+    def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         """Put 4-bit layers in the place of the targets."""
-        from peftbench.models._shapes import Shapes
-
         own = {}
         for layer in self.layers(Shapes.of(model)):
             linear = cast("nn.Linear", model.get_submodule(layer.name))

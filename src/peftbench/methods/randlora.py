@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,35 +21,26 @@ class Randlora(LinearMethod):
     when an adapter is loaded.
     """
 
-    rank: int = 32
-    alpha: int = 640
+    rank: int = whole(32, peft="r", hint="try 8 to 64; more is fewer parameters")
+    alpha: int = whole(640, peft="randlora_alpha", hint="try 20 times the rank")
 
-    title: ClassVar[str] = "RandLoRA"
-    tuner: ClassVar[str] = "RandLoraConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Albert et al., 2025, arXiv:2502.00987"
-    defaults_from: ClassVar[str] = "peft: rank 32, alpha 640"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "RandLoRA"
+    tuner = "RandLoraConfig"
+    fixed = {"save_projection": False}
+    family = "reparameterised"
+    paper = "Albert et al., 2025, arXiv:2502.00987"
+    defaults_from = "peft: rank 32, alpha 640"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "rank"
     #: huggingface/peft, method_comparison/MetaMathQA, randlora on Llama-3.2-3B; the scale
     #: alpha / rank of 20 makes up for it.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 8 to 64; more is fewer parameters")
-        check_whole(self.title, "alpha", self.alpha, "try 20 times the rank")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         directions = min(layer.d_in, layer.d_out)
         bases = -(-directions // self.rank)
         return bases * (self.rank + directions)
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank, "randlora_alpha": self.alpha, "save_projection": False}
 
 
 METHOD = Randlora

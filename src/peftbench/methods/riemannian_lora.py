@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from peftbench.methods._hook import Hook, RunContext, WithOptimizer
-from peftbench.methods._method import Family
 from peftbench.methods._settings import positive
 from peftbench.methods.lora import Lora
 
@@ -29,25 +27,18 @@ class RiemannianLora(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer.
     """
 
-    damping: float = 0.01
+    damping: float = positive(0.01, hint="try 1e-2")
 
-    title: ClassVar[str] = "Riemannian LoRA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Zhang and Pilanci, 2024, arXiv:2402.02347"
-    defaults_from: ClassVar[str] = "damping: huggingface/peft; the rest: those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "Riemannian LoRA"
+    paper = "Zhang and Pilanci, 2024, arXiv:2402.02347"
+    defaults_from = "damping: huggingface/peft; the rest: those of `lora`"
+    identity_at_start = True
+    mergeable = True
     #: huggingface/peft, method_comparison/MetaMathQA, lora-riemannian on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        value = positive(self.title, "damping", self.damping, "try 1e-2")
-        object.__setattr__(self, "damping", value)
-
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the optimiser."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The optimiser."""
 
         def make(training: Training) -> torch.optim.Optimizer:
             import torch

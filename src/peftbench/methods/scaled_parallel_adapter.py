@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.bottleneck_method import BottleneckMethod
 from peftbench.methods._settings import positive
@@ -25,20 +25,16 @@ class ScaledParallelAdapter(BottleneckMethod):
     """
 
     bottleneck: int = 512
-    scale: float = 4.0
+    scale: float = positive(4.0)
 
-    placement: ClassVar[str] = "beside the feed-forward network of every block"
-    paper: ClassVar[str] = "He et al., 2022, arXiv:2110.04366"
-    defaults_from: ClassVar[str] = "He et al., table 6: r = 512, s = 4, beside the FFN"
+    title = "Scaled parallel adapter"
+    placement = "beside the feed-forward network of every block"
+    paper = "He et al., 2022, arXiv:2110.04366"
+    defaults_from = "He et al., table 6: r = 512, s = 4, beside the FFN"
     #: He et al., table 8.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "scale", positive("Scaled adapters", "scale", self.scale))
+    training = {"learning_rate": 5e-5}
 
     def block_parts(self, block: Block, width: int) -> Mapping[str, Part]:
-        """See `BottleneckMethod.block_parts`."""
         from peftbench.methods._native.bottleneck import beside_feed_forward
 
         return beside_feed_forward(block, self.adapter(width, scale=self.scale))

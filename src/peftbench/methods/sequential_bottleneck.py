@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.bottleneck_method import BottleneckMethod
 
@@ -23,17 +23,16 @@ class SequentialBottleneck(BottleneckMethod):
     Trains ``2 * hidden * bottleneck + bottleneck + hidden`` parameters per block.
     """
 
-    placement: ClassVar[str] = "after the feed-forward network of every block"
-    paper: ClassVar[str] = "Pfeiffer et al., 2021, arXiv:2005.00247"
-    defaults_from: ClassVar[str] = (
+    placement = "after the feed-forward network of every block"
+    paper = "Pfeiffer et al., 2021, arXiv:2005.00247"
+    defaults_from = (
         "place and non-linearity: Pfeiffer et al.; 64: the size that Houlsby et al., 2019, "
         "fix for GLUE (Pfeiffer et al. take a sixteenth of the hidden size, 48 on BERT base)"
     )
     #: Pfeiffer et al., for single adapters.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
     def block_parts(self, block: Block, width: int) -> Mapping[str, Part]:
-        """See `BottleneckMethod.block_parts`."""
         from peftbench.methods._native.bottleneck import After
 
         return {block.feed_forward: After(self.adapter(width))}

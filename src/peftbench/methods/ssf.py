@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import ALL_LINEAR, targeted, targets
+from peftbench.methods._settings import linear_layers, targeted
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +29,25 @@ class Ssf(NativeMethod):
     after Llama's RMSNorm could not be folded, as that has no bias.
     """
 
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    family: ClassVar[Family] = "reparameterised"
-    placement: ClassVar[str] = "linear layers of the blocks"
-    paper: ClassVar[str] = "Lian et al., 2022, arXiv:2210.08823"
-    defaults_from: ClassVar[str] = "Lian et al.: every linear layer"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = None
+    title = "SSF"
+    family = "reparameterised"
+    placement = "linear layers of the blocks"
+    paper = "Lian et al., 2022, arXiv:2210.08823"
+    defaults_from = "Lian et al.: every linear layer"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = None
     #: Lian et al., on FGVC and VTAB: between 1e-3 and 1e-2.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target_modules", targets("SSF", self.target_modules))
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``2 * d_out`` of every target."""
         return sum(
-            2 * layer.d_out for layer in targeted("SSF", shapes, self.target_modules)
+            2 * layer.d_out for layer in targeted(self.title, shapes, self.target_modules)
         )
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native import linear
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.vectors import ScaleShift

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, targeted, targets
+from peftbench.methods._settings import linear_layers, targeted, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,37 +31,30 @@ class Svft(NativeMethod):
     target, minutes for a model of billions of parameters, and keeps U and V in memory.
     """
 
-    diagonals: int = 1
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    diagonals: int = whole(1, hint="1 trains singular values alone, more mix their vectors")
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    family: ClassVar[Family] = "reparameterised"
-    placement: ClassVar[str] = "linear layers of the blocks"
-    paper: ClassVar[str] = "Lingam et al., 2024, arXiv:2405.19597"
-    defaults_from: ClassVar[str] = (
-        "Lingam et al.: SVFT with a plain diagonal, all linear layers"
-    )
-    identity_at_start: ClassVar[bool] = True  # because M is zero
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "diagonals"
+    title = "SVFT"
+    family = "reparameterised"
+    placement = "linear layers of the blocks"
+    paper = "Lingam et al., 2024, arXiv:2405.19597"
+    defaults_from = "Lingam et al.: SVFT with a plain diagonal, all linear layers"
+    identity_at_start = True  # because M is zero
+    mergeable = True
+    budget_knob = "diagonals"
     #: Lingam et al., for the plain variant on Gemma and LLaMA: 5e-2.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-2}
-
-    def __post_init__(self) -> None:
-        hint = "1 trains singular values alone, more mix their vectors"
-        check_whole("SVFT", "diagonals", self.diagonals, hint)
-        object.__setattr__(self, "target_modules", targets("SVFT", self.target_modules))
+    training = {"learning_rate": 5e-2}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """The entries of the diagonals of every target."""
         total = 0
-        for layer in targeted("SVFT", shapes, self.target_modules):
+        for layer in targeted(self.title, shapes, self.target_modules):
             k = min(layer.d_in, layer.d_out)
             self._check(k)
             total += k + sum(2 * (k - j) for j in range(1, self.diagonals))
         return total
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native import linear
         from peftbench.methods._native.places import Places
         from peftbench.methods._native.spectral import SpectralUpdate

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,37 +20,27 @@ class Tinylora(LinearMethod):
     is loaded; A and B are saved with it, ``rank * (d_in + d_out)`` numbers per layer.
     """
 
-    num_numbers: int = 64
-    rank: int = 2
+    num_numbers: int = whole(64, peft="u", hint="try 13 to 512")
+    rank: int = whole(2, peft="r", hint="try 1 to 4")
 
-    title: ClassVar[str] = "TinyLoRA"
-    tuner: ClassVar[str] = "TinyLoraConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "TinyLoRA, 2026, arXiv:2602.04118"
-    defaults_from: ClassVar[str] = "peft: rank 2, 64 numbers, no sharing between layers"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "num_numbers"
+    title = "TinyLoRA"
+    tuner = "TinyLoraConfig"
+    fixed = {"save_projection": False}
+    family = "reparameterised"
+    paper = "TinyLoRA, 2026, arXiv:2602.04118"
+    defaults_from = "peft: rank 2, 64 numbers, no sharing between layers"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "num_numbers"
     #: Ours: few numbers want larger steps than LoRA's; peft's comparison uses 1e-4.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
+    training = {"learning_rate": 1e-3}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "num_numbers", self.num_numbers, "try 13 to 512")
-        check_whole(self.title, "rank", self.rank, "try 1 to 4")
-
-    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:  # noqa: ARG002
-        """See the class."""
+    def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
         return self.num_numbers
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         bases = sum(self.rank * (layer.d_in + layer.d_out) for layer in self.layers(shapes))
         return self.trainable_parameters(shapes) + bases
-
-    def settings(self, shapes: Shapes) -> dict[str, Any]:  # noqa: ARG002
-        """See `LinearMethod.settings`."""
-        return {"r": self.rank, "u": self.num_numbers, "save_projection": False}
 
 
 METHOD = Tinylora

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from peftbench.methods._method import Family, PeftMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._method import PeftMethod
+from peftbench.methods._settings import whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._hook import RunContext
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +28,22 @@ class TrainableTokens(PeftMethod):
     original embeddings too. `attach`, which sees no data, takes the first of the vocabulary.
     """
 
-    num_tokens: int = 100
+    num_tokens: int = whole(100, hint="try 10 to 1000")
 
-    family: ClassVar[Family] = "selective"
-    placement: ClassVar[str] = "embeddings of frequent tokens"
-    paper: ClassVar[str] = "trainable tokens of huggingface/peft, 2025"
-    defaults_from: ClassVar[str] = (
+    title = "Trainable tokens"
+    family = "selective"
+    placement = "embeddings of frequent tokens"
+    paper = "trainable tokens of huggingface/peft, 2025"
+    defaults_from = (
         "ours: as many as prompt tuning has; peft leaves the choice of tokens to the user"
     )
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "num_tokens"
+    identity_at_start = True
+    mergeable = True
+    budget_knob = "num_tokens"
     #: Ours, the lower end for soft prompts, which are embeddings too.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        check_whole("Trainable tokens", "num_tokens", self.num_tokens, "try 10 to 1000")
+    training = {"learning_rate": 1e-3}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         return min(self.num_tokens, shapes.vocab_size) * shapes.hidden_size
 
     def stored_parameters(self, shapes: Shapes) -> int:
@@ -55,12 +51,11 @@ class TrainableTokens(PeftMethod):
         return 2 * self.trainable_parameters(shapes)
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`."""
         count = min(self.num_tokens, model.get_input_embeddings().num_embeddings)
         return _config(list(range(count)))
 
     def attach_for(self, model: PreTrainedModel, context: RunContext) -> nn.Module:
-        """See `Method.attach_for`: the tokens that the data uses most."""
+        """The tokens that the data uses most."""
         import torch
 
         from peftbench.methods._calibrate import is_text

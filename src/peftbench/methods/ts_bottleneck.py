@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from peftbench.methods._native.bottleneck_method import check_non_linearity
+from peftbench.methods._native.bottleneck_method import NON_LINEARITIES
 from peftbench.methods._native.token_selective_method import TokenSelectiveMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import one_of, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
     from peftbench.methods.parallel_adapter import ParallelAdapter
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +30,24 @@ class TsBottleneck(TokenSelectiveMethod):
     Thresholds are learned as in `ts-lora`: dense first, at rest in the last tenth.
     """
 
-    bottleneck: int = 64
-    non_linearity: str = "relu"
+    bottleneck: int = whole(64, hint="try 8 to 256")
+    non_linearity: str = one_of("relu", NON_LINEARITIES, called="non-linearities")
 
-    placement: ClassVar[str] = "beside feed-forward networks, at chosen tokens"
-    defaults_from: ClassVar[str] = (
+    title = "TS-bottleneck"
+    placement = "beside feed-forward networks, at chosen tokens"
+    defaults_from = (
         "the adapter: `parallel-adapter`; ours for the thresholds, whose constants are not "
         "published: see docs/decisions/0061"
     )
-    budget_knob: ClassVar[str | None] = "bottleneck"
+    budget_knob = "bottleneck"
     #: That of `parallel-adapter`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole("TS-bottleneck", "bottleneck", self.bottleneck, "try 8 to 256")
-        check_non_linearity("TS-bottleneck", self.non_linearity)
+    training = {"learning_rate": 1e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Those of the adapter, and one threshold per block."""
         return self._inner().trainable_parameters(shapes) + shapes.num_layers
 
     def inner_parts(self, model: PreTrainedModel) -> Mapping[str, Part]:
-        """See `TokenSelectiveMethod.inner_parts`."""
         return self._inner().parts(model, {})
 
     def _inner(self) -> ParallelAdapter:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from peftbench.methods._native.token_selective_method import TokenSelectiveMethod
-from peftbench.methods._settings import ALL_LINEAR, check_whole, targeted, targets
+from peftbench.methods._settings import linear_layers, targeted, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,32 +31,25 @@ class TsLora(TokenSelectiveMethod):
     to be measured.
     """
 
-    rank: int = 8
-    alpha: int = 16
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    rank: int = whole(8, hint="try 4 to 64")
+    alpha: int = whole(16, hint="once or twice the rank is common")
+    target_modules: str | tuple[str, ...] = linear_layers()
 
-    placement: ClassVar[str] = "linear layers of the blocks, at chosen tokens"
-    defaults_from: ClassVar[str] = (
+    title = "TS-LoRA"
+    placement = "linear layers of the blocks, at chosen tokens"
+    defaults_from = (
         "rank, alpha and layers: `lora`; ours for the thresholds, whose constants are not "
         "published: see docs/decisions/0061"
     )
-    budget_knob: ClassVar[str | None] = "rank"
+    budget_knob = "rank"
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole("TS-LoRA", "rank", self.rank, "try 4 to 64")
-        check_whole("TS-LoRA", "alpha", self.alpha, "once or twice the rank is common")
-        object.__setattr__(self, "target_modules", targets("TS-LoRA", self.target_modules))
+    training = {"learning_rate": 2e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """``rank * (d_in + d_out) + 1`` of every target."""
-        layers = targeted("TS-LoRA", shapes, self.target_modules)
+        layers = targeted(self.title, shapes, self.target_modules)
         return sum(self.rank * (layer.d_in + layer.d_out) + 1 for layer in layers)
 
     def inner_parts(self, model: PreTrainedModel) -> Mapping[str, Part]:
-        """See `TokenSelectiveMethod.inner_parts`."""
         from peftbench.methods._native.low_rank import LowRank
         from peftbench.methods._native.places import Places
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from peftbench.methods._native.part import Part
-    from peftbench.models._shapes import Linear, Shapes
 
 #: Queries and values, or the layer that makes queries, keys and values at once.
 _QUERIES_AND_VALUES = ("q_proj", "v_proj", "c_attn", "query_key_value", "qkv_proj")
@@ -39,29 +38,24 @@ class Unipelt(NativeMethod):
     and that of the prefix multiplies the weight with which the token attends to it.
     """
 
-    prefix_tokens: int = 10
-    bottleneck: int = 48
-    rank: int = 8
-    alpha: int = 8
+    prefix_tokens: int = whole(10, hint="try 5 to 50")
+    bottleneck: int = whole(48, hint="try 8 to 256")
+    rank: int = whole(8, hint="try 4 to 64")
+    alpha: int = whole(8, hint="once or twice the rank is common")
 
-    family: ClassVar[Family] = "hybrid"
-    placement: ClassVar[str] = "in attention and after the feed-forward network"
-    paper: ClassVar[str] = "Mao et al., 2022, arXiv:2110.07577"
-    defaults_from: ClassVar[str] = (
+    title = "UniPELT"
+    family = "hybrid"
+    placement = "in attention and after the feed-forward network"
+    paper = "Mao et al., 2022, arXiv:2110.07577"
+    defaults_from = (
         "Mao et al.: prefix of 10, adapter of hidden / 16 = 48 on BERT base, LoRA of rank 8; "
         "alpha 8 as in AdapterHub's UniPELTConfig"
     )
-    identity_at_start: ClassVar[bool] = False  # every token attends to the prefix
-    mergeable: ClassVar[bool] = False
-    budget_knob: ClassVar[str | None] = "bottleneck"
+    identity_at_start = False  # every token attends to the prefix
+    mergeable = False
+    budget_knob = "bottleneck"
     #: Mao et al., section 4.1: 5e-4 for UniPELT.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4}
-
-    def __post_init__(self) -> None:
-        check_whole("UniPELT", "prefix_tokens", self.prefix_tokens, "try 5 to 50")
-        check_whole("UniPELT", "bottleneck", self.bottleneck, "try 8 to 256")
-        check_whole("UniPELT", "rank", self.rank, "try 4 to 64")
-        check_whole("UniPELT", "alpha", self.alpha, "once or twice the rank is common")
+    training = {"learning_rate": 5e-4}
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """Prefix, adapter and two gates of every block; LoRA and its gates."""
@@ -75,8 +69,7 @@ class Unipelt(NativeMethod):
         prefix = 2 * self.prefix_tokens * shapes.kv_dim
         return (prefix + adapter + gates) * shapes.num_layers + lora
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native import linear
         from peftbench.methods._native.bottleneck import After, Bottleneck
         from peftbench.methods._native.gates import Gated

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from peftbench.methods._linear import LinearMethod, largest_divisor
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
-
-if TYPE_CHECKING:
-    from peftbench.models._shapes import Linear, Shapes
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,44 +21,31 @@ class Vblora(LinearMethod):
     layer, where b is vector_length or the next smaller length that divides all widths.
     """
 
-    rank: int = 4
-    num_vectors: int = 256
-    vector_length: int = 256
+    rank: int = whole(4, peft="r", hint="try 4 to 8")
+    num_vectors: int = whole(256, peft="num_vectors", hint="try 30 to 2048")
+    vector_length: int = whole(256, hint="try 64 to 256")
 
-    title: ClassVar[str] = "VB-LoRA"
-    tuner: ClassVar[str] = "VBLoRAConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Li et al., 2024, arXiv:2405.15179"
-    defaults_from: ClassVar[str] = "peft: rank 4, 256 vectors of 256, top 2; uniform bank"
-    identity_at_start: ClassVar[bool] = False  # the bank starts at random
-    mergeable: ClassVar[bool] = True
-    zeros_will_do: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "VB-LoRA"
+    tuner = "VBLoRAConfig"
+    family = "reparameterised"
+    paper = "Li et al., 2024, arXiv:2405.15179"
+    defaults_from = "peft: rank 4, 256 vectors of 256, top 2; uniform bank"
+    identity_at_start = False  # the bank starts at random
+    mergeable = True
+    zeros_will_do = True
+    budget_knob = "rank"
     #: Li et al.: 1e-3 for the bank; their 1e-2 for the logits is not kept apart here.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "rank", self.rank, "try 4 to 8")
-        check_whole(self.title, "num_vectors", self.num_vectors, "try 30 to 2048")
-        check_whole(self.title, "vector_length", self.vector_length, "try 64 to 256")
+    training = {"learning_rate": 1e-3}
 
     def layer_parameters(self, layer: Linear, shapes: Shapes) -> int:
-        """See the class."""
         pieces = (layer.d_in + layer.d_out) // self.length(shapes)
         return self.rank * self.num_vectors * pieces
 
     def trainable_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         return super().trainable_parameters(shapes) + self.num_vectors * self.length(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
-        return {
-            "r": self.rank,
-            "num_vectors": self.num_vectors,
-            "vector_length": self.length(shapes),
-        }
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
+        return super().peft_fields(shapes) | {"vector_length": self.length(shapes)}
 
     def length(self, shapes: Shapes) -> int:
         """The length of a vector, dividing all widths."""

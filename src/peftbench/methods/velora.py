@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._hook import Hook, RunContext
-from peftbench.methods._method import Family
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import whole
 from peftbench.methods.lora import Lora
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from peftbench.models._shapes import Shapes
 
 _ADAPTER = "default"
 
@@ -31,13 +29,12 @@ class VeloraHook(Hook):
         }
 
     def state(self) -> dict[str, torch.Tensor]:
-        """See `Hook.state`; zeros before the first batch."""
+        """Zeros before the first batch."""
         return {
             name: layer.lora_velora_embed[_ADAPTER] for name, layer in self.layers.items()
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """See `Hook.load_state`."""
         for name, layer in self.layers.items():
             before = layer.lora_velora_embed[_ADAPTER]
             layer.lora_velora_embed[_ADAPTER] = state[name].to(before.device)
@@ -55,41 +52,32 @@ class Velora(Lora):
     Trains ``rank * (d_in + d_out)`` parameters per layer. Saved is v too.
     """
 
-    num_groups: int = 64
+    num_groups: int = whole(64, hint="try 32 to 128")
 
-    title: ClassVar[str] = "VeLoRA"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Miles et al., 2024, arXiv:2405.17991"
-    defaults_from: ClassVar[str] = "64 groups: peft; the rest: those of `lora`"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = True
-    zeros_will_do: ClassVar[bool] = True
-    budget_knob: ClassVar[str | None] = "rank"
+    title = "VeLoRA"
+    paper = "Miles et al., 2024, arXiv:2405.17991"
+    defaults_from = "64 groups: peft; the rest: those of `lora`"
+    identity_at_start = True
+    mergeable = True
+    zeros_will_do = True
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole(self.title, "num_groups", self.num_groups, "try 32 to 128")
+    training = {"learning_rate": 2e-4}
 
     def stored_parameters(self, shapes: Shapes) -> int:
-        """See the class."""
         pieces = sum(-(-layer.d_in // self.num_groups) for layer in self.layers(shapes))
         return self.trainable_parameters(shapes) + pieces
 
     def check(self, shapes: Shapes) -> None:
-        """See `LinearMethod.check`."""
-        super().settings(shapes)
+        super().peft_fields(shapes)
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `Lora.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         from peft.tuners.lora.config import VeloraConfig
 
         once = VeloraConfig(num_groups=self.num_groups, init_type="batch_average_once")
-        return super().settings(shapes) | {"velora_config": once}
+        return super().peft_fields(shapes) | {"velora_config": once}
 
-    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:  # noqa: ARG002
-        """See `Method.hook`: the vectors that the first batch gave."""
+    def hook(self, adapted: nn.Module, context: RunContext) -> Hook:
+        """The vectors that the first batch gave."""
         return VeloraHook(adapted)
 
 

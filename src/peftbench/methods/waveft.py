@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from peftbench.methods._coefficients import CoefficientsMethod
 
@@ -22,14 +20,14 @@ class Waveft(CoefficientsMethod):
     num_frequencies: int = 2592
     scaling: float = 25.0
 
-    title: ClassVar[str] = "WaveFT"
-    tuner: ClassVar[str] = "WaveFTConfig"
-    paper: ClassVar[str] = "Bilican et al., 2025, arXiv:2505.12532"
-    defaults_from: ClassVar[str] = "peft: 2592 coefficients, scaling 25, Haar wavelets"
-    identity_at_start: ClassVar[bool] = True
-    zeros_will_do: ClassVar[bool] = True
+    title = "WaveFT"
+    tuner = "WaveFTConfig"
+    paper = "Bilican et al., 2025, arXiv:2505.12532"
+    defaults_from = "peft: 2592 coefficients, scaling 25, Haar wavelets"
+    identity_at_start = True
+    zeros_will_do = True
     #: huggingface/peft, method_comparison/MetaMathQA, waveft on Llama-3.2-3B.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
+    training = {"learning_rate": 1e-4}
 
 
 METHOD = Waveft

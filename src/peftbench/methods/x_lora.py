@@ -13,15 +13,14 @@ from peftbench.errors import InvalidSpec, ModelError
 from peftbench.methods._experts import Expert, copy_experts, expert_weights, hollow, route
 from peftbench.methods._from_config import FILE, read_json
 from peftbench.methods._linear import LinearMethod
-from peftbench.methods._method import WEIGHTS, Family, read_adapter
-from peftbench.methods._settings import check_whole
+from peftbench.methods._method import WEIGHTS, read_adapter
+from peftbench.methods._settings import whole
+from peftbench.models import Linear, Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import nn
     from transformers import PreTrainedModel
-
-    from peftbench.models._shapes import Linear, Shapes
 
 _ROUTER = "base_model.internal_xlora_classifier"
 #: peft sorts the experts of a saved adapter as text: of eleven, "10" would come before "2".
@@ -44,37 +43,34 @@ class XLora(LinearMethod):
     (d_in + d_out)`` per layer. Texts are written without a KV cache, which `peft` has not for it.
     """
 
-    num_experts: int = 4
-    rank: int = 4
-    alpha: int = 8
+    num_experts: int = whole(4, hint="try 2 to 8")
+    rank: int = whole(4, hint="try 2 to 16")
+    alpha: int = whole(8, hint="once or twice the rank is common")
     #: Folders of finished LoRA adapters. What they hold makes the identity, not where they lie.
     adapters: tuple[str, ...] = ()
     #: SHA-256 of each one's files; found where the folders are.
     digests: tuple[str, ...] = ()
 
-    title: ClassVar[str] = "X-LoRA"
-    tuner: ClassVar[str] = "XLoraConfig"
-    family: ClassVar[Family] = "reparameterised"
-    paper: ClassVar[str] = "Buehler and Buehler, 2024, arXiv:2402.07148"
-    defaults_from: ClassVar[str] = (
+    title = "X-LoRA"
+    tuner = "XLoraConfig"
+    family = "reparameterised"
+    paper = "Buehler and Buehler, 2024, arXiv:2402.07148"
+    defaults_from = (
         "one router layer and no temperature: peft; layer by layer: the paper; four experts of "
         "rank 4 are ours"
     )
-    identity_at_start: ClassVar[bool] = True  # fresh experts have B at zero
-    mergeable: ClassVar[bool] = False  # the mixture depends on the token
-    budget_knob: ClassVar[str | None] = "rank"
-    unsupported: ClassVar[Mapping[str, str]] = {
+    identity_at_start = True  # fresh experts have B at zero
+    mergeable = False  # the mixture depends on the token
+    budget_knob = "rank"
+    unsupported = {
         "opt": "its feed-forward layers see tokens without their rows, and weights have rows"
     }
     _found: ClassVar[tuple[Expert, ...]] = ()  # an instance has its own
     #: That of `lora`.
-    training: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4}
+    training = {"learning_rate": 2e-4}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self.title, "num_experts", self.num_experts, "try 2 to 8")
-        check_whole(self.title, "rank", self.rank, "try 2 to 16")
-        check_whole(self.title, "alpha", self.alpha, "once or twice the rank is common")
         if self.adapters or self.digests:
             self._take_experts()
         if not 2 <= self.experts <= _MOST:
@@ -95,7 +91,6 @@ class XLora(LinearMethod):
 
     @classmethod
     def rebuilt(cls, parameters: Mapping[str, Any], location: str | None) -> Self:
-        """See `Method.rebuilt`."""
         folders = tuple(location.split(os.pathsep)) if location else ()
         return cls(**parameters, adapters=folders)
 
@@ -122,13 +117,13 @@ class XLora(LinearMethod):
         )
 
     def parameters(self) -> dict[str, Any]:
-        """See `Method.parameters`: the experts by what they hold."""
+        """The experts by what they hold."""
         found = super().parameters()
         del found["adapters"]
         return found
 
     def layers(self, shapes: Shapes) -> tuple[Linear, ...]:
-        """See `LinearMethod.layers`; finished experts have their own."""
+        """Finished experts have their own."""
         if not self.digests:
             return super().layers(shapes)
         first = self._experts_at_hand()[0]
@@ -142,7 +137,7 @@ class XLora(LinearMethod):
         return found
 
     def check(self, shapes: Shapes) -> None:
-        """See `LinearMethod.check`; finished experts have to fit the layers."""
+        """Finished experts have to fit the layers."""
         layers = self.layers(shapes)
         for expert in self._experts_at_hand() if self.digests else ():
             for linear in layers:
@@ -167,8 +162,7 @@ class XLora(LinearMethod):
             count += ranks * sum(x.d_in + x.d_out for x in self.layers(shapes))
         return count
 
-    def settings(self, shapes: Shapes) -> dict[str, Any]:
-        """See `LinearMethod.settings`."""
+    def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
         return {
             "hidden_size": shapes.hidden_size,
             "layerwise_scalings": True,
@@ -176,17 +170,16 @@ class XLora(LinearMethod):
         }
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`: without the experts, which have to be folders."""
+        """Without the experts, which have to be folders."""
         import peft
-
-        from peftbench.models._shapes import Shapes
 
         shapes = Shapes.of(model)
         self.check(shapes)
-        return peft.XLoraConfig(task_type="CAUSAL_LM", adapters={}, **self.settings(shapes))
+        return peft.XLoraConfig(
+            task_type="CAUSAL_LM", adapters={}, **self.peft_fields(shapes)
+        )
 
     def attach(self, model: PreTrainedModel) -> nn.Module:
-        """See `Method.attach`."""
         config = self.config(model)
         found = self._experts_at_hand() if self.digests else ()
         folders = [expert.folder for expert in found]
@@ -217,7 +210,6 @@ class XLora(LinearMethod):
             save_file(expert_weights(adapted, name), folder / name / WEIGHTS)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """See `Method.load`."""
         config, weights = read_adapter(folder, model.device)
         folders = [folder / name for name in sorted(cast("Any", config).adapters, key=int)]
         missing = [path.name for path in folders if not (path / WEIGHTS).is_file()]
@@ -256,7 +248,7 @@ class XLora(LinearMethod):
         route(adapted)
         return adapted
 
-    def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:  # noqa: ARG002
+    def _prepare(self, model: PreTrainedModel, config: PeftConfig) -> None:
         model.config.use_cache = False  # peft insists
 
     def _fresh(self) -> PeftConfig:

@@ -64,8 +64,7 @@ class After(Additive):
         super().__init__()
         self.adapter = adapter
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         return cast("Tensor", self.adapter(h))
 
 
@@ -90,7 +89,6 @@ class HandsInputOn(Part):
         self.held = held
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         self.held.value = hidden_input(arguments, keywords)
         return base(*arguments, **keywords)
 
@@ -104,11 +102,9 @@ class Beside(Additive):
         self.held = held
 
     def input_of(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
-        """See `Additive.input_of`."""
         return self.held.take() if self.held else hidden_input(arguments, keywords)
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         return cast("Tensor", self.adapter(x))
 
 

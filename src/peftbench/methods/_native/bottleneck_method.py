@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import check_whole
+from peftbench.methods._settings import one_of, whole
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,28 +17,22 @@ if TYPE_CHECKING:
     from peftbench.methods._native.bottleneck import Bottleneck
     from peftbench.methods._native.part import Part
     from peftbench.methods._native.places import Block
-    from peftbench.models._shapes import Shapes
 
-_NON_LINEARITIES = ("relu", "gelu", "silu")
+NON_LINEARITIES = ("relu", "gelu", "silu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BottleneckMethod(NativeMethod):
     """Bottleneck adapters in every block; the settings that all of them have."""
 
-    bottleneck: int = 64
-    non_linearity: str = "relu"
+    bottleneck: int = whole(64, hint="try 8 to 256")
+    non_linearity: str = one_of("relu", NON_LINEARITIES, called="non-linearities")
 
-    family: ClassVar[Family] = "adapter"
-    identity_at_start: ClassVar[bool] = True  # because U is zero
-    mergeable: ClassVar[bool] = False  # because of the non-linearity
-    budget_knob: ClassVar[str | None] = "bottleneck"
+    family = "adapter"
+    identity_at_start = True  # because U is zero
+    mergeable = False  # because of the non-linearity
+    budget_knob = "bottleneck"
     adapters_per_block: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        name = type(self).__name__
-        check_whole(name, "bottleneck", self.bottleneck, "try 8 to 256")
-        check_non_linearity(name, self.non_linearity)
 
     def trainable_parameters(self, shapes: Shapes) -> int:
         """``2 * hidden * bottleneck + bottleneck + hidden`` for each adapter."""
@@ -47,8 +40,7 @@ class BottleneckMethod(NativeMethod):
         one = 2 * hidden * self.bottleneck + self.bottleneck + hidden
         return one * self.adapters_per_block * shapes.num_layers
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.places import Places
 
         parts: dict[str, Part] = {}
@@ -72,12 +64,4 @@ class BottleneckMethod(NativeMethod):
             non_linearity=self.non_linearity,
             scale=scale,
             dropout=dropout,
-        )
-
-
-def check_non_linearity(method: str, value: object) -> None:
-    """Refuse the name of a function that is not known."""
-    if value not in _NON_LINEARITIES:
-        raise InvalidSpec(
-            f"{method} knows the non-linearities {', '.join(_NON_LINEARITIES)}, got {value!r}."
         )

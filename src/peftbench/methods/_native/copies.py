@@ -29,7 +29,7 @@ class TrainedCopy(Part):
         )
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`; `base` is the layer itself, so one copy at a time is active."""
+        """`base` is the layer itself, so one copy at a time is active."""
         x = cast("torch.Tensor", arguments[0])
         layer = cast("nn.Module", base)
         first = next(iter(self.copies.values()))

@@ -22,10 +22,8 @@ class Gated(Additive):
         self.reads = reads
 
     def input_of(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
-        """See `Additive.input_of`."""
         return self.branch.input_of(arguments, keywords)
 
     def update(self, x: Tensor, h: Tensor) -> Tensor:
-        """See `Additive.update`."""
         z = like_parameters(x if self.reads == "input" else h, self.gate.weight)
         return torch.sigmoid(self.gate(z)) * self.branch.update(x, h)

@@ -91,7 +91,7 @@ class Rung(Part):
         self.block = SideBlock(side_width)
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`; what the base's block returns is returned untouched."""
+        """What the base's block returns is returned untouched."""
         call = Call(base, arguments, keywords)
         output = base(*arguments, **keywords)
         h = output[0] if isinstance(output, tuple) else output
@@ -117,7 +117,6 @@ class Top(Part):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         side, self.state.value = self.state.value, None
         assert side is not None, "the rungs did not run"
         return changed(base(*arguments, **keywords), lambda h: h + self.up(self.norm(side)))

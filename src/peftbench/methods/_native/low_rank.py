@@ -38,8 +38,7 @@ class LowRank(Additive):
         self.a, self.b = random_rows(rank, d_in), nn.Parameter(torch.zeros(d_out, rank))
         self.scale = scale
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         return matmul(matmul(like_parameters(x, self.a), self.a), self.b) * self.scale
 
     def fold_into(self, layer: nn.Module) -> None:
@@ -59,7 +58,6 @@ class ParallelAndSequential(Part):
         self.scale = scale
 
     def forward(self, base: Wrapped, *arguments: Tensor) -> Tensor:
-        """See `Part.forward`."""
         x = like_parameters(arguments[0], self.a)
         beside = matmul(matmul(x, self.a), self.b)
 
@@ -89,8 +87,7 @@ class NestedRanks(Additive):
         self.a, self.b = random_rows(rank, d_in), nn.Parameter(torch.zeros(d_out, rank))
         self.alpha = alpha
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         rank = self.a.shape[0]
         if self.training:
             rank = int(torch.randint(1, rank + 1, ()))
@@ -127,8 +124,7 @@ class SharedFactors(Additive):
         self.owned = nn.ModuleList(owned)
         self.scale = scale
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         x = like_parameters(x, self.core)
         inner = matmul(matmul(x, self.right().values), self.core)
         return self.scale * inner @ self.left().values

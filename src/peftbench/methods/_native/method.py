@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peftbench.methods._method import PeftMethod
+from peftbench.models import Shapes
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -28,10 +29,9 @@ class NativeMethod(PeftMethod):
         """
 
     def config(self, model: PreTrainedModel) -> PeftConfig:
-        """See `PeftMethod.config`; raises `InvalidSpec` where the closed form does, for
+        """Raises `InvalidSpec` where the closed form does, for
         settings that do not fit `model`."""
         from peftbench.methods._native.tuner import NativeConfig
-        from peftbench.models._shapes import Shapes
 
         self.trainable_parameters(Shapes.of(model))
         return NativeConfig(

@@ -55,7 +55,6 @@ class Additive(Part):
         raise NotImplementedError
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         x = self.input_of(arguments, keywords)
         return changed(base(*arguments, **keywords), lambda h: h + self.update(x, h))
 

@@ -70,7 +70,6 @@ class Prefix(Part):
         self.takes_boolean_masks = config._attn_implementation == "sdpa"
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         call = Call(base, arguments, keywords)
         cache = call.cache
         past = cache.get_seq_length(call.module.layer_idx) if cache is not None else 0

@@ -29,7 +29,6 @@ class LowRankIntervention(Additive):
         q, r = torch.linalg.qr(self.directions)
         return cast("Tensor", (q * r.diagonal().sign()).t())
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         state, rotation = like_parameters(h, self.directions), self.rotation()
         return cast("Tensor", (self.source(state) - linear(state, rotation)) @ rotation)

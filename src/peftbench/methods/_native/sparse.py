@@ -37,8 +37,7 @@ class SparseUpdate(Additive):
         flat = self.values.new_zeros(self.size[0] * self.size[1])
         return flat.index_put((self.indices.long(),), self.values).view(self.size)
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         return matmul(like_parameters(x, self.values), self.matrix())
 
     def fold_into(self, layer: nn.Module) -> None:

@@ -48,8 +48,7 @@ class SpectralUpdate(Additive):
         )
         self.off_diagonals = off_diagonals
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         coordinates = matmul(like_parameters(x, self.right), self.right)
         return matmul(self._banded(coordinates), self.left)
 

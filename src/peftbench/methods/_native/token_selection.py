@@ -96,7 +96,7 @@ class TokenSelectionHook(Hook):
         self.gradient = task - weight * windows / tokens
         tau.grad = None
 
-    def before_step(self, step: int) -> None:  # noqa: ARG002
+    def before_step(self, step: int) -> None:
         """Give tau its gradient back; while it stands still it has none."""
         self.thresholds.values.grad, self.gradient = self.gradient, None
 
@@ -111,7 +111,6 @@ class TokenSelectionHook(Hook):
         return {"step": torch.tensor(self.step), "initial_loss": self.initial_loss}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """See `Hook.load_state`."""
         self.initial_loss = state["initial_loss"]
         self._begin(int(state["step"]))
 

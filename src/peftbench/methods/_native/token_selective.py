@@ -126,7 +126,6 @@ class TokenSelective(Part):
         self.owned = thresholds if index == 0 else None  # the first part owns them all
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         x = self.branch.input_of(arguments, keywords)
 
         def selected(h: Tensor) -> Tensor:

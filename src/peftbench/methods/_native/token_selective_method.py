@@ -5,12 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from peftbench.errors import InvalidSpec
-from peftbench.methods._method import Family
 from peftbench.methods._native.method import NativeMethod
-from peftbench.methods._settings import fraction, positive
+from peftbench.methods._settings import fraction, one_of, positive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 
     from peftbench.methods._hook import Hook, RunContext
     from peftbench.methods._native.part import Part
-
-_KERNELS = ("logistic", "triangle", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,42 +26,26 @@ class TokenSelectiveMethod(NativeMethod):
     not published. `penalty` is lambda as a share of the task's loss before training.
     """
 
-    penalty: float = 0.01
-    threshold_learning_rate: float = 5e-3
-    dense_fraction: float = 0.25
-    kernel: str = "logistic"
+    penalty: float = positive(
+        0.01,
+        or_zero=True,
+        hint="0 selects by the task alone, 0.003 to 0.3 are worth a try",
+    )
+    threshold_learning_rate: float = positive(5e-3)
+    dense_fraction: float = fraction(0.25)
+    kernel: str = one_of("logistic", ("logistic", "triangle", "constant"), called="kernels")
 
-    family: ClassVar[Family] = "hybrid"
-    paper: ClassVar[str] = "TS-PEFT, 2025, arXiv:2511.16147"
-    identity_at_start: ClassVar[bool] = True
-    mergeable: ClassVar[bool] = False  # which update a token gets depends on the token
-    zeros_will_do: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        name = type(self).__name__
-        if isinstance(self.penalty, bool) or not isinstance(self.penalty, int | float):
-            raise InvalidSpec(f"{name} needs a number as penalty, got {self.penalty!r}.")
-        if not 0 <= self.penalty < float("inf"):
-            raise InvalidSpec(
-                f"{name} needs a penalty of at least 0, got {self.penalty!r}; 0 selects by the "
-                "task alone, 0.003 to 0.3 are worth a try."
-            )
-        rate = positive(name, "threshold_learning_rate", self.threshold_learning_rate)
-        dense = fraction(name, "dense_fraction", self.dense_fraction)
-        if self.kernel not in _KERNELS:
-            raise InvalidSpec(
-                f"{name} knows the kernels {', '.join(_KERNELS)}, got {self.kernel!r}."
-            )
-        object.__setattr__(self, "penalty", float(self.penalty))
-        object.__setattr__(self, "threshold_learning_rate", rate)
-        object.__setattr__(self, "dense_fraction", dense)
+    family = "hybrid"
+    paper = "TS-PEFT, 2025, arXiv:2511.16147"
+    identity_at_start = True
+    mergeable = False  # which update a token gets depends on the token
+    zeros_will_do = True
 
     @abstractmethod
     def inner_parts(self, model: PreTrainedModel) -> Mapping[str, Part]:
         """The parts of the method inside, of which the additive ones select."""
 
-    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:  # noqa: ARG002
-        """See `NativeMethod.parts`."""
+    def parts(self, model: PreTrainedModel, found: Mapping[str, Any]) -> Mapping[str, Part]:
         from peftbench.methods._native.token_selective import select_tokens
 
         return select_tokens(self.inner_parts(model), self.kernel)

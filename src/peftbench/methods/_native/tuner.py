@@ -100,7 +100,7 @@ class NativeModel(BaseTuner):  # type: ignore[misc]
     tuner_layer_cls = NativeLayer
     target_module_mapping: Mapping[str, list[str]] = {}
 
-    def _prepare_adapter_config(self, peft_config: Any, model_config: Any) -> Any:  # noqa: ARG002
+    def _prepare_adapter_config(self, peft_config: Any, model_config: Any) -> Any:
         return peft_config
 
     def _prepare_model(self, peft_config: NativeConfig, model: nn.Module) -> None:
@@ -120,18 +120,18 @@ class NativeModel(BaseTuner):  # type: ignore[misc]
             )
         self.waiting = parts  # a plain dictionary: these belong to the layers
 
-    def _check_target_module_exists(self, peft_config: Any, key: str) -> bool:  # noqa: ARG002
+    def _check_target_module_exists(self, peft_config: Any, key: str) -> bool:
         return key in self.waiting
 
     def _create_and_replace(
         self,
-        peft_config: Any,  # noqa: ARG002
+        peft_config: Any,
         adapter_name: str,
         target: nn.Module,
         target_name: str,
         parent: nn.Module,
         current_key: str,
-        parameter_name: str | None = None,  # noqa: ARG002
+        parameter_name: str | None = None,
     ) -> None:
         part: Part = self.waiting.pop(current_key)
         layer = target if isinstance(target, NativeLayer) else NativeLayer(target)
@@ -145,7 +145,7 @@ class NativeModel(BaseTuner):  # type: ignore[misc]
         parent: nn.Module,
         child_name: str,
         new_module: nn.Module,
-        child: nn.Module,  # noqa: ARG002
+        child: nn.Module,
     ) -> None:
         # Not peft's own: that asks every module for a weight, and does not look for the
         # parent inside of a part that is around it.

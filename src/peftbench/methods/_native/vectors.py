@@ -27,7 +27,6 @@ class ScaleShift(Part):
         self.shift = nn.Parameter(torch.zeros(width))
 
     def forward(self, base: Wrapped, *arguments: Any, **keywords: Any) -> Any:
-        """See `Part.forward`."""
         return changed(base(*arguments, **keywords), lambda y: self.scale * y + self.shift)
 
     def fold_into(self, layer: nn.Module) -> None:
@@ -45,7 +44,6 @@ class TokenShift(Additive):
         self.direction = nn.Parameter(torch.zeros(width))
         self.amount = nn.Linear(width, 1)
 
-    def update(self, x: Tensor, h: Tensor) -> Tensor:  # noqa: ARG002
-        """See `Additive.update`."""
+    def update(self, x: Tensor, h: Tensor) -> Tensor:
         amount = self.amount(like_parameters(h, self.direction))
         return cast("Tensor", amount * self.direction)
