@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from peftbench.engine.plan import build_method
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from peftbench.engine.plan import build_method
 from peftbench.spec import (
     Budget,
     Limits,

@@ -16,7 +16,7 @@ from peftbench.planning.plan import Plan, make_plan
 from peftbench.planning.wanted import wanted
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.summarise import ROW_FIELDS
-from peftbench.spec import Benchmark, from_mapping, read_benchmark
+from peftbench.spec import Benchmark, Trial, from_mapping, read_benchmark
 from peftbench.store import (
     Event,
     PlannedCell,
@@ -318,7 +318,8 @@ class Experiment:
             step for one in cells.values() for trial in one.trials for step in trial.runs
         ]
         runs = self.store.results.by_id(trials)
-        of_trials = [one.step.train.id for one in runs.values() if one.step.kind == "trial"]
+        steps = [one.step for one in runs.values()]
+        of_trials = [step.train.id for step in steps if isinstance(step, Trial)]
         self.store.results.forget([*trials, *of_trials])
         self.forget(cells.values())
         return ended
@@ -436,7 +437,10 @@ class Experiment:
 
         names = tuning.names if tuning else {}
         names |= {one.unit: name for one, name in self._named(costs)}
-        cells = lambda: (tuning.settled() if tuning else self.plan).cells  # noqa: E731
+
+        def cells() -> Sequence[PlannedCell]:
+            return (tuning.settled() if tuning else self.plan).cells
+
         engine = LocalEngine(
             self.store,
             self.plan.models,
@@ -551,8 +555,10 @@ class Narrator:
 
         found = self.store.results.by_id([event.unit]).get(event.unit)
         run = found.outcome if found else None
-        if not isinstance(run, Trained) or run.status != "finished":
-            return event.what if run is None else f"{run.status}: {run.error}"
+        if not isinstance(run, Trained):
+            return event.what
+        if run.status != "finished":
+            return f"{run.status}: {run.error}"
         best = next(one.score for one in run.validations if one.step == run.best_step)
         return f"validation {numbers.score(best)}"
 

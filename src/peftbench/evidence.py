@@ -17,7 +17,7 @@ from peftbench.scoring.paired import paired
 from peftbench.scoring.power import ASSUMED, Needed, needed
 from peftbench.spec import Cell
 from peftbench.spec.frozen import digest
-from peftbench.store import Record, Store
+from peftbench.store import Record, Store, row_scores
 from peftbench.tasks._data import load_task_data
 
 
@@ -37,7 +37,7 @@ class Evidence:
 def evidence(plan: Plan, store: Store | None, margin: float) -> tuple[Evidence, ...]:
     """For each model and task: what it takes to find a difference of `margin` (a fraction
     of the headline score) in four of five benchmarks, and what the plan finds so often."""
-    records = store.records() if store else {}
+    records = _records(plan, store) if store else {}
     found: dict[tuple[str, str], Evidence] = {}
     for planned in plan.cells:
         place = planned.model, planned.cell.task.name
@@ -95,11 +95,19 @@ def _pilot(
             groups.setdefault(key, []).append(cell_id)
     found = []
     for cell_ids in groups.values():
-        tables = [store.predictions(i) for i in cell_ids] if store else []
-        rows = [t.column("score").drop_null().to_pylist() for t in tables if t is not None]
+        grades = [records[cell_id].grade for cell_id in cell_ids]
+        tables = [row_scores(store.results, g) for g in grades if g and store]
+        rows = [[score for score in table if score is not None] for table in tables]
         if rows and len({len(row) for row in rows}) == 1:
             found.append(np.array(rows, dtype=np.float64))
     return found
+
+
+def _records(plan: Plan, store: Store) -> dict[str, Record]:
+    """All that the store has on the plan's models and tasks, of whatever benchmark."""
+    places = {(one.cell.model, one.cell.task) for one in plan.cells}
+    known = [one for found in store.benchmarks() for one in found.cells]
+    return store.records(one for one in known if (one.cell.model, one.cell.task) in places)
 
 
 def _test_rows(plan: Plan, cell: Cell, records: Mapping[str, Record]) -> int | None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from peftbench.engine.plan import make_plan
+
 from peftbench.engine.worker import Bench, Job
 from peftbench.evaluation.scores import Baseline
 from peftbench.spec import from_mapping

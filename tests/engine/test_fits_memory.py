@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from peftbench.cost import closed_form
 from peftbench.engine.fit import HEADROOM, Misfit, machine_memory_bytes, misfit
 from peftbench.engine.forecast import forecast
 from peftbench.engine.memory_forecast import MemoryForecast
 from peftbench.engine.plan import Plan, make_plan, rebuild_method
+
+from peftbench.cost import closed_form
 from peftbench.models import Shapes, describe
 from peftbench.spec import Cell, ModelChoice, from_mapping
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from peftbench.engine.plan import Plan, make_plan
+
 from peftbench.engine.worker import Bench, Job
 from peftbench.spec import from_mapping
 from peftbench.store import Store
@@ -96,10 +96,9 @@ def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
     # Before the fork, so that no child spends its short life importing.
     import datasets  # noqa: F401
     import peft  # noqa: F401
+    import peftbench.engine.cell_run  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     from transformers.models.llama import modeling_llama  # noqa: F401
-
-    import peftbench.engine.cell_run  # noqa: F401
 
     plan = small_plan()
     start = time.monotonic()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from peftbench.engine.forecast import forecast
 from peftbench.engine.plan import make_plan
+
 from peftbench.spec import from_mapping
 
 PLUGIN = '''

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-
-from peftbench import tasks
 from peftbench.engine.rescore import answers_again
 from peftbench.engine.scored import Scored
+
+from peftbench import tasks
 from peftbench.evaluation.predict import Output
 from peftbench.evaluation.programs import Execution
 from peftbench.evaluation.sandbox import Bubblewrap, Unprotected

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from peftbench.engine.rescore import answers_again, rescore
 
 from peftbench import api, tasks
 from peftbench.cli.show import show
-from peftbench.engine.rescore import answers_again, rescore
 from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from peftbench import api
 from peftbench.engine.plan import Plan, make_plan
 from peftbench.engine.rescore_perturbed import PerturbedRescoring, rescore_perturbed
 from peftbench.engine.robustness import evaluate_kept, outstanding, plan_of
+
+from peftbench import api
 from peftbench.engine.worker import Bench, Job
 from peftbench.errors import DataError, InvalidSpec, ModelError, OutOfMemory
 from peftbench.evaluation.predict import Predictor

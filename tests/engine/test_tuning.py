@@ -7,9 +7,9 @@ from typing import Any
 
 import optuna
 import pytest
-
 from peftbench.engine.plan import Plan, make_plan
 from peftbench.engine.tuning import space_of, studies, suggest, tune, with_settings
+
 from peftbench.errors import InvalidSpec
 from peftbench.manifest import Manifest
 from peftbench.scoring.tuning import best_trial, expected_best, median_bounds

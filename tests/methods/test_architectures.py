@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peftbench.engine.plan import make_plan
 
 from peftbench import methods
-from peftbench.engine.plan import make_plan
 from peftbench.errors import InvalidSpec
 from peftbench.spec import from_mapping
 from peftbench.testing import TINY_MODELS, works_on

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peftbench.engine.plan import make_plan, rebuild_method
 
 import peftbench
 from peftbench import methods
-from peftbench.engine.plan import make_plan, rebuild_method
 from peftbench.errors import InvalidSpec
 from peftbench.methods._build import build
 from peftbench.methods._finished import FinishedAdapter

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from peftbench.cost.costs import Cost, Memory
-from peftbench.spec import Probe
 from peftbench.evaluation.scores import Baseline
 from peftbench.manifest import Manifest
 from peftbench.scoring.directions import mean_better, no_mean, no_pscp
@@ -23,7 +22,7 @@ from peftbench.scoring.summary import (
     TaskInfo,
     Trouble,
 )
-from peftbench.spec import CellMethod
+from peftbench.spec import CellMethod, Probe
 from peftbench.training.validation import Validation
 
 #: `scores[method][task]`: one number for each seed; None where the run failed.

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peftbench.engine.plan import build_method, make_plan
 
 from peftbench import tasks
-from peftbench.engine.plan import build_method, make_plan
 from peftbench.errors import InvalidSpec
 from peftbench.spec import from_mapping, read_benchmark, suite_names
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from peftbench.engine.plan import make_plan
+
 from peftbench.errors import InvalidSpec
 from peftbench.methods import get
 from peftbench.spec import from_mapping

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -36,6 +36,7 @@ from peftbench.store import (
     Lease,
     LeaseLost,
     Look,
+    Outcome,
     Predicted,
     Result,
     Store,
@@ -317,7 +318,7 @@ class Unit:
         except (KeyboardInterrupt, LeaseLost):
             raise
         except CellFailed as error:
-            outcome = self._failure(step, error.status, str(error))
+            outcome = self._failure(step, cast("Status", error.status), str(error))
         except PeftbenchError as error:
             if isinstance(error, StoreError):
                 raise
@@ -329,7 +330,8 @@ class Unit:
         if outcome is None:
             _remove(staging)
             return
-        status: Status = getattr(outcome, "status", "finished")
+        assert isinstance(outcome, Outcome)
+        status = outcome.status
         if status != "finished":
             self.host.distrust()
         is_whole = status == "finished"
@@ -344,7 +346,8 @@ class Unit:
         run, self._run = self._run, None
         manifest = run.manifest() if run else _no_manifest()
         seconds = _times(run.clock) if run else {}
-        return OUTCOMES[step.kind](status=status, error=error, manifest=manifest, **seconds)
+        said = {"status": status, "error": error, "manifest": manifest, **seconds}
+        return OUTCOMES[step.kind].model_validate(said)
 
     def _lost(self) -> None:
         step: AnyStep = self.work.train or self.work.looks[0].predict

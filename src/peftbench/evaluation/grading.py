@@ -11,12 +11,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peftbench import tasks
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers
-from peftbench.evaluation.programs import Execution, Verdicts, run_programs
+from peftbench.evaluation.programs import Execution, Verdict, Verdicts, run_programs
 from peftbench.evaluation.rows import Mark, Prediction
 from peftbench.evaluation.score import (
     baselines,
@@ -168,8 +168,8 @@ class Reader:
             told = [(mark.verdict, mark.sampled_verdicts) for mark in known]
             if all(verdict is not None for verdict, _ in told):
                 return Verdicts(
-                    tuple(verdict for verdict, _ in told),  # type: ignore[misc]
-                    tuple(tuple(others) for _, others in told),  # type: ignore[misc]
+                    tuple(cast("Verdict", verdict) for verdict, _ in told),
+                    tuple(cast("tuple[Verdict, ...]", tuple(o)) for _, o in told),
                 )
         if self.execution is None:
             return None

@@ -21,7 +21,7 @@ from peftbench.methods._build import about
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
 from peftbench.spec.facts import TaskFacts
 from peftbench.store import PlannedCell, Provenance, Record, Reported
-from peftbench.store.record import Status
+from peftbench.store.outcomes import Status
 from peftbench.training.validation import Validation
 
 TOOL = "hf-method-comparison"

@@ -24,7 +24,7 @@ def unmeasured(
     planned: Iterable[PlannedCell], models: Mapping[str, ModelSource], results: Results
 ) -> list[Work]:
     """The measurements that the store does not have, those of one model together."""
-    steps = {}
+    steps: dict[str, tuple[Measure, PlannedCell]] = {}
     for one in planned:
         step = measure_step(one, models)
         steps.setdefault(step.id, (step, one))

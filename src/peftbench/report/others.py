@@ -8,7 +8,7 @@ import math
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, empty, listed
 from peftbench.scoring.summary import Claim, ReportedRun, Summary
-from peftbench.store.record import Provenance, Reported
+from peftbench.store.outcomes import Provenance, Reported
 
 _REPORTED_CAPTION = (
     "As the import tells it, not measured here. Steps are the training steps alone, added up "

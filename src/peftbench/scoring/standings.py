@@ -18,7 +18,8 @@ from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summary import Entry, Interval, Standing, TaskInfo
 from peftbench.scoring.ties import tied_with
 from peftbench.spec.facts import Better
-from peftbench.store.record import Record, Reported
+from peftbench.store.outcomes import Reported
+from peftbench.store.record import Record
 
 
 def standings(

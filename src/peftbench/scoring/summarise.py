@@ -31,8 +31,9 @@ from peftbench.scoring.summary import (
 from peftbench.scoring.tuning import expected_best
 from peftbench.spec import Protocol
 from peftbench.spec.facts import MethodFacts
+from peftbench.store.outcomes import Kind, Provenance, Status
 from peftbench.store.planned import best_trial
-from peftbench.store.record import Kind, Provenance, Record, Status
+from peftbench.store.record import Record
 
 
 def summarise(

@@ -11,7 +11,8 @@ from peftbench.manifest import Manifest
 from peftbench.spec import SettledBudget
 from peftbench.spec.facts import Better, Leak
 from peftbench.spec.frozen import Frozen
-from peftbench.store.record import Kind, Provenance, Reported, Status, TrialResult
+from peftbench.store.outcomes import Kind, Provenance, Reported, Status
+from peftbench.store.planned import TrialResult
 from peftbench.training.validation import Validation
 
 

@@ -178,6 +178,6 @@ class Measure(Step):
 
 #: Any step, told apart by its kind.
 AnyStep = Train | Trial | Predict | Grade | Measure
-KINDS: Mapping[str, type[Step]] = {
+KINDS: Mapping[str, type[AnyStep]] = {
     one.kind: one for one in (Train, Trial, Predict, Grade, Measure)
 }

@@ -435,7 +435,9 @@ class Results:
         ids: Iterable[str],
         *also: sa.ColumnElement[bool],
     ) -> dict[str, Result]:
-        table, rows, listed = tables.results, [], []
+        table = tables.results
+        rows: list[Any] = []
+        listed: list[Any] = []
         with self.database.reading() as connection:
             parts: Iterator[Any] = in_parts(ids) if column is not None else iter([None])
             for part in parts:
@@ -468,7 +470,7 @@ class Results:
             )
         outcome = OUTCOMES[row.kind].model_validate_json(row.outcome)
         folder = self.database.folder / FILES / row.folder if row.folder else None
-        return Result(row.number, step, outcome, files, folder)  # type: ignore[arg-type]
+        return Result(row.number, step, outcome, files, folder)
 
     def _lookers(self, step_id: str) -> set[str]:
         table = tables.results

@@ -208,13 +208,13 @@ def _evaluations(
         asked = found.get(predict.id)
         if asked is None or not predict.test_set.is_perturbed:
             continue
-        outcome, marks = asked.outcome, None
+        outcome = asked.outcome
         assert isinstance(outcome, Predicted)
-        if grades := graded.get(predict.id):
-            marks = grades[-1].outcome
-            assert isinstance(marks, Graded)
-        elif outcome.error is None:
+        grades = graded.get(predict.id)
+        if not grades and outcome.error is None:
             continue
+        marks = grades[-1].outcome if grades else None
+        assert marks is None or isinstance(marks, Graded)
         rows.append(
             Evaluation(
                 test_set=predict.test_set,

@@ -209,9 +209,9 @@ def bundle(store: Store, folder: Path, names: Sequence[str] = ()) -> Path:
         listed = _Bundle(
             benchmarks=tuple(_as_json(one) for one in chosen), results=tuple(packed)
         )
-        path = folder / BUNDLE
-        path.write_text(listed.model_dump_json(indent=1), "utf-8")
-    return path
+        place_of_list = folder / BUNDLE
+        place_of_list.write_text(listed.model_dump_json(indent=1), "utf-8")
+    return place_of_list
 
 
 def unbundle(target: Store, folder: Path) -> Transferred:
@@ -247,7 +247,7 @@ def unbundle(target: Store, folder: Path) -> Transferred:
             step,
             outcome,
             staged,
-            origin=str(folder),  # type: ignore[arg-type]
+            origin=str(folder),
         )
         added, known = added + is_new, known + (not is_new)
     for raw in listed.benchmarks:

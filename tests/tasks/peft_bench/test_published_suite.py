@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from peftbench.engine.plan import build_method
 
 from peftbench import published
-from peftbench.engine.plan import build_method
 from peftbench.methods import PeftMethod
 from peftbench.models import Shapes
 from peftbench.spec import read_benchmark
