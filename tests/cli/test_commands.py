@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -269,10 +271,11 @@ def test_python_gives_what_the_command_gave(done: tuple[Path, str]) -> None:
         [sys.executable, "script.py"], cwd=done[0], capture_output=True, text=True
     )
     assert said.returncode == 0, said.stderr
-    csv = peftbench("report", "--store", "store", "--format", "csv", cwd=done[0]).stdout
-    headline = [line.split(",") for line in csv.splitlines() if ",True," in line]
-    assert said.stdout.split() == ["method,seed,score"] + [
-        word for row in headline for word in f"{row[3]},{row[5]},{row[8]}".split()
+    text = peftbench("report", "--store", "store", "--format", "csv", cwd=done[0]).stdout
+    assert said.stdout.strip().splitlines() == ["method,seed,score"] + [
+        f"{row['method']},{row['seed']},{row['score']}"
+        for row in csv.DictReader(io.StringIO(text))
+        if row["is_headline"] == "True"
     ]
 
 
