@@ -28,6 +28,7 @@ from peftbench.store import (
     row_scores,
 )
 from peftbench.store._files import explained
+from peftbench.store.export import costs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,8 +151,8 @@ class Experiment:
 
     @cached_property
     def store(self) -> Store:
-        """The store, made if it is not there."""
-        return Store.open(self.folder)
+        """The store, made if it is not there; of a benchmark that was run, to read at least."""
+        return Store.open(self.folder, create=self._stored is None)
 
     def missing(self) -> list[Work]:
         """What the store does not have yet, one piece for each adapter."""
@@ -306,8 +307,13 @@ class Experiment:
 
     def forget(self, cells: Iterable[PlannedCell]) -> None:
         """Remove the results of these cells, so that they are made again."""
-        steps = [one.cell.train.id if one.cell.train else one.cell.id for one in cells]
-        self.store.results.forget(steps)
+        self.store.results.forget(
+            step
+            for one in cells
+            for step in (
+                [one.cell.train.id] if one.cell.train else [p.id for p in one.predicts]
+            )
+        )
 
     def forget_all(self) -> int:
         """Remove all results of the benchmark, also those of trials and of the plan as it was
@@ -602,7 +608,7 @@ def results(
         chosen.spec,
         cells,
         records,
-        [one.outcome for one in store.results.of_kind("measure")],  # type: ignore[misc]
+        [one.outcome for one in costs_of(store, chosen.cells)],  # type: ignore[misc]
         rows,
     )
     regraded = sum(record.times_graded > 1 for record in records.values())
