@@ -311,6 +311,7 @@ class Unit:
     def _attempt(self, step: AnyStep, make: Callable[[Path], AnyOutcome | None]) -> None:
         """Do a step and commit what came of it, whatever that is."""
         staging = self.store.results.staging(step.id, self.lease.token)
+        self._run = None
         outcome: AnyOutcome | None
         try:
             with _refusals_told(self.store.folder):
@@ -332,8 +333,6 @@ class Unit:
             return
         assert isinstance(outcome, Outcome)
         status = outcome.status
-        if status != "finished":
-            self.host.distrust()
         is_whole = status == "finished"
         self.store.results.commit(self.lease, step, outcome, staging if is_whole else None)
         if not is_whole:
