@@ -47,7 +47,6 @@ from peftbench.training.data import TrainingData
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
-from peftbench.training.validation import Validation
 
 #: Scores the adapter of a run, as loaded again; the answers are those to the test split.
 FurtherEvaluation = Callable[["CellRun", nn.Module, metrics.Answers], Sequence[Evaluated]]
@@ -263,9 +262,7 @@ class CellRun:
             cell=self.cell,
             status="finished",
             manifest=self.manifest(),
-            validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
-            if run
-            else (),
+            validations=tuple(run.progress.validations) if run else (),
             trials=self.trials,
             steps=run.progress.step if run else 0,
             best_step=run.progress.best_step if run else None,
