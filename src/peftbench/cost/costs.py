@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from peftbench.spec.cell import CellMethod
-from peftbench.spec.frozen import Frozen, digest
+from pydantic import Field
+
+from peftbench.spec.benchmark import Precision
+from peftbench.spec.cell import Cell, CellMethod
+from peftbench.spec.frozen import Frozen, canonical_json, digest
 
 
 class Probe(Frozen):
@@ -16,7 +19,9 @@ class Probe(Frozen):
     inference_length: int = 512
     training_batch: int = 4
     training_length: int = 512
-    repeats: int = 5
+    precision: Precision = "float32"
+    """Of the passes of a training step, as in a spec."""
+    repeats: int = Field(5, ge=2)
     new_tokens: int = 16
     """Generated after the first, for the time per token."""
 
@@ -110,6 +115,11 @@ class Cost(Frozen):
         return digest(asked)
 
     @property
+    def question(self) -> str:
+        """What it answers of a cell, see `question_of`."""
+        return _question(self.model_identity, self.dtype, self.method, self.probe.precision)
+
+    @property
     def adapter_parameters(self) -> int:
         """Trained scalars that are not in the output layer."""
         return self.trainable_parameters - self.head_parameters
@@ -135,3 +145,18 @@ class Cost(Frozen):
     def training_tokens_per_second(self) -> float | None:
         """Throughput of the median step."""
         return self.training_tokens / self.step_seconds if self.step_seconds else None
+
+
+def precision_of(cell: Cell) -> Precision:
+    """What the cell trains in; any will do where nothing is trained."""
+    return cell.training.precision if cell.training else "float32"
+
+
+def question_of(cell: Cell) -> str:
+    """Equal for cells of one cost: the same method on the same model, trained alike."""
+    model = cell.model
+    return _question(model.identity, model.dtype, cell.method, precision_of(cell))
+
+
+def _question(identity: str, dtype: str, method: CellMethod, precision: Precision) -> str:
+    return canonical_json([identity, dtype, method.model_dump(mode="json"), precision])

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from peftbench.engine.costs import MeasuringBench, default_probe
+from peftbench.cost.compare import default_probe
+from peftbench.cost.costs import precision_of, question_of
 from peftbench.engine.plan import Plan, rebuild_method
-from peftbench.spec import Cell, CellMethod, ModelChoice
-from peftbench.spec.frozen import canonical_json
+from peftbench.spec import Cell, ModelChoice
 from peftbench.store import Store
 
 
 def unmeasured(plan: Plan, store: Store) -> list[Cell]:
-    """One cell for each model and method setting without a measurement in the store."""
-    known = {
-        _question(cost.model_identity, cost.dtype, cost.method)
-        for cost in store.costs()
-        if cost.basis == "measured"
-    }
+    """One cell for each model, method setting and precision that the store has not measured."""
+    known = {cost.question for cost in store.costs() if cost.basis == "measured"}
     found: dict[str, Cell] = {}
     for planned in plan.cells:
-        cell = planned.cell
-        question = _question(cell.model.identity, cell.model.dtype, cell.method)
-        if question not in known:
-            found.setdefault(question, cell)
-    return list(found.values())
+        found.setdefault(question_of(planned.cell), planned.cell)
+    return [cell for question, cell in found.items() if question not in known]
 
 
 def measure_costs(
@@ -32,23 +25,18 @@ def measure_costs(
 ) -> None:
     """Measure what the store does not know yet. Nothing else should run meanwhile."""
     from peftbench.cost.alone import alone
+    from peftbench.cost.meter import Meter
     from peftbench.models._load import load
 
-    wanted = unmeasured(plan, store)
-    for identity, dtype in dict.fromkeys((c.model.identity, c.model.dtype) for c in wanted):
-        cells = [
-            c for c in wanted if (c.model.identity, c.model.dtype) == (identity, dtype)
-        ]
+    by_base: dict[tuple[str, str], list[Cell]] = {}
+    for cell in unmeasured(plan, store):
+        by_base.setdefault((cell.model.identity, cell.model.dtype), []).append(cell)
+    for (identity, dtype), cells in by_base.items():
         source = plan.models[identity]
         choice = ModelChoice(name=cells[0].model.name, dtype=dtype)
         with alone():
-            bench = MeasuringBench(
-                load(source, dtype), choice, default_probe(source.config)
-            )
+            meter = Meter(load(source, dtype), choice, default_probe(source.config))
             for cell in cells:
                 on_method(cell.method.name)
-                store.put_cost(bench.cost(cell.method, rebuild_method(cell)))
-
-
-def _question(model_identity: str, dtype: str, method: CellMethod) -> str:
-    return canonical_json([model_identity, dtype, method.model_dump(mode="json")])
+                meter.probe = default_probe(source.config, precision=precision_of(cell))
+                store.put_cost(meter.cost(cell.method, rebuild_method(cell)))
