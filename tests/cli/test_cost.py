@@ -53,6 +53,25 @@ def test_measured_costs_go_to_the_store_and_are_not_mixed_with_predicted(
         store.close()
 
 
+def test_the_precision_of_training_is_asked_for_and_kept_apart(tmp_path: Path) -> None:
+    asked = ("--model", "tiny", "--methods", "lora", "--predict", "--device", "cpu", *SMALL)
+    whole, half = (
+        read(*asked, "--precision", precision, "--store", str(tmp_path))[0]
+        for precision in ("float32", "bfloat16")
+    )
+    assert (whole["probe"]["precision"], half["probe"]["precision"]) == (
+        "float32",
+        "bfloat16",
+    )
+    assert whole["peak_memory"]["total"] != half["peak_memory"]["total"]
+    assert whole["training_step_flops"] == half["training_step_flops"]
+    store = Store.open(tmp_path, create=False)
+    try:
+        assert len({cost.id for cost in store.costs()}) == 2
+    finally:
+        store.close()
+
+
 def test_an_8b_model_is_predicted_without_its_weights() -> None:
     result = cost(
         "--model", "meta-llama/Meta-Llama-3-8B-Instruct", "--methods", "ia3", "--predict",
@@ -87,6 +106,10 @@ def test_a_method_that_cannot_be_attached_says_why_and_the_others_go_on() -> Non
         (
             ("--model", "tiny", "--methods", "lora", "--predict", "--device", "tpu"),
             "cpu or cuda",
+        ),
+        (
+            ("--model", "tiny", "--methods", "lora", "--precision", "float16"),
+            "float32 or bfloat16",
         ),
         (("--model", "tiny", "--methods", "{name: lora"), "not a list as in YAML"),
     ],

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.cost.costs import Cost, Memory
+from peftbench.spec import Probe
 from peftbench.errors import InvalidSpec
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from peftbench.cost.costs import Cost
+from peftbench.cost.costs import Cost, question_of
 from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.entries import Tables
@@ -192,8 +192,5 @@ def _cost_of(
     cell = next((o.cell for o in planned if o.model == model and o.label == label), None)
     if cell is None:
         return None
-    asked = (cell.model.identity, cell.model.dtype, cell.method)
-    matching = (
-        cost for cost in costs if (cost.model_identity, cost.dtype, cost.method) == asked
-    )
-    return next(matching, None)
+    asked = question_of(cell)
+    return next((cost for cost in costs if cost.question == asked), None)
