@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test coverage install tiny lint
+.PHONY: quickstart test nightly coverage install tiny lint
 
 quickstart: install
 	$(BIN)/peftbench run quickstart --store runs/quickstart
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+
+# With every method on all architectures; see CONTRIBUTING.md.
+nightly:
+	PEFTBENCH_ROTATION=all $(MAKE) test
 
 coverage:
 	$(MAKE) test PYTEST_ARGUMENTS="--cov=peftbench --cov-report=term-missing:skip-covered"
