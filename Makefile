@@ -22,8 +22,8 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 # Pre-train the embedded model again; see recipes/tiny/README.md.
