@@ -7,7 +7,7 @@ from typing import Literal
 
 from peftbench.spec.benchmark import Precision
 from peftbench.spec.cell import Cell
-from peftbench.spec.frozen import Frozen, canonical_json
+from peftbench.spec.frozen import Frozen
 from peftbench.spec.steps import Base, CellMethod, Measure, Probe
 
 
@@ -104,11 +104,6 @@ class Cost(Frozen):
         )
 
     @property
-    def question(self) -> str:
-        """What it answers of a cell, see `question_of`."""
-        return _question(self.model_identity, self.dtype, self.method, self.probe.precision)
-
-    @property
     def adapter_parameters(self) -> int:
         """Trained scalars that are not in the output layer."""
         return self.trainable_parameters - self.head_parameters
@@ -139,13 +134,3 @@ class Cost(Frozen):
 def precision_of(cell: Cell) -> Precision:
     """What the cell trains in; any will do where nothing is trained."""
     return cell.training.precision if cell.training else "float32"
-
-
-def question_of(cell: Cell) -> str:
-    """Equal for cells of one cost: the same method on the same model, trained alike."""
-    model = cell.model
-    return _question(model.identity, model.dtype, cell.method, precision_of(cell))
-
-
-def _question(identity: str, dtype: str, method: CellMethod, precision: Precision) -> str:
-    return canonical_json([identity, dtype, method.model_dump(mode="json"), precision])
