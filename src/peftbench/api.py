@@ -306,7 +306,11 @@ class Experiment:
 
     def forget(self, cells: Iterable[PlannedCell]) -> None:
         """Remove the results of these cells, so that they are made again."""
-        steps = [one.cell.train.id if one.cell.train else one.cell.id for one in cells]
+        steps = [
+            step.id
+            for one in cells
+            for step in ([one.cell.train] if one.cell.train else one.predicts)
+        ]
         self.store.results.forget(steps)
 
     def forget_all(self) -> int:
@@ -451,7 +455,7 @@ class Experiment:
             checkpoint_seconds=checkpoint_seconds,
         )
         engine.work_through(Fixed(costs), tuning or Fixed(works))
-        self.store.tidy([one.cell.train.id for one in cells() if one.cell.train])
+        self.store.tidy()
 
     def _named(self, costs: Sequence[Work]) -> Iterator[tuple[Work, str]]:
         """Measurements, and the label of the method that each is of."""
