@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from peftbench import methods
-from peftbench.spec import Probe
 from peftbench.cost.count import Counted, Inputs, count
 from peftbench.cost.meter import Meter
 from peftbench.methods._build import cell_method
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
-from peftbench.spec import MethodChoice, ModelChoice
+from peftbench.spec import MethodChoice, ModelChoice, Probe
 
 LENGTH = 64
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import make_plan
 
 from architecture_rotation import AT_ONCE, Rotation
 from peftbench import methods
 from peftbench.errors import InvalidSpec
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.testing import TINY_MODELS, works_on
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from peftbench.cost.costs import Cost, Memory
-from peftbench.spec import Probe
 from peftbench.errors import InvalidSpec
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest
@@ -18,7 +17,7 @@ from peftbench.report.setup import method_table
 from peftbench.report.words import how_sure
 from peftbench.scoring import Summary, pscp, summarise, to_rows
 from peftbench.scoring.recommend import recommend
-from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Training
+from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Probe, Training
 from peftbench.spec.facts import MethodFacts, TaskFacts
 from peftbench.store.planned import PlannedCell, TrialResult
 from peftbench.store.record import Record
