@@ -28,6 +28,7 @@ from peftbench.store import (
     row_scores,
 )
 from peftbench.store._files import explained
+from peftbench.store.export import costs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,8 +151,8 @@ class Experiment:
 
     @cached_property
     def store(self) -> Store:
-        """The store, made if it is not there."""
-        return Store.open(self.folder)
+        """The store, made if it is not there; of a benchmark that was run, to read at least."""
+        return Store.open(self.folder, create=self._stored is None)
 
     def missing(self) -> list[Work]:
         """What the store does not have yet, one piece for each adapter."""
@@ -606,7 +607,7 @@ def results(
         chosen.spec,
         cells,
         records,
-        [one.outcome for one in store.results.of_kind("measure")],  # type: ignore[misc]
+        [one.outcome for one in costs_of(store, chosen.cells)],  # type: ignore[misc]
         rows,
     )
     regraded = sum(record.times_graded > 1 for record in records.values())
