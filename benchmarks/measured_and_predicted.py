@@ -14,7 +14,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 
-from peftbench.cost.costs import Cost
 from peftbench.engine.costs import (
     NoCost,
     default_probe,
@@ -22,6 +21,8 @@ from peftbench.engine.costs import (
     predict_all,
     this_device,
 )
+
+from peftbench.cost.costs import Cost
 from peftbench.manifest import packages, system
 from peftbench.models import describe
 from peftbench.report import numbers
