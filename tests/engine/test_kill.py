@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import Plan, make_plan
 
 from peftbench.engine.worker import Bench, Job
+from peftbench.planning.plan import Plan, make_plan
 from peftbench.spec import from_mapping
 from peftbench.store import Store
 from peftbench.store._files import sha256

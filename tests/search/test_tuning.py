@@ -7,11 +7,11 @@ from typing import Any
 
 import optuna
 import pytest
-from peftbench.engine.plan import Plan, make_plan
 from peftbench.engine.tuning import space_of, studies, suggest, tune, with_settings
 
 from peftbench.errors import InvalidSpec
 from peftbench.manifest import Manifest
+from peftbench.planning.plan import Plan, make_plan
 from peftbench.scoring.tuning import best_trial, expected_best, median_bounds
 from peftbench.spec import Cell, from_mapping
 from peftbench.store import PlannedCell, Record, TrialResult
