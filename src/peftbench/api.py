@@ -223,8 +223,13 @@ class Experiment:
         made again."""
         named = [cells] if isinstance(cells, str) else cells
         found = [self.cell(one) if isinstance(one, str) else one for one in named]
-        steps = [one.cell.train.id if one.cell.train else one.cell.id for one in found]
-        self.store.results.forget(steps)
+        self.store.results.forget(
+            step
+            for one in found
+            for step in (
+                [one.cell.train.id] if one.cell.train else [p.id for p in one.predicts]
+            )
+        )
 
     def forget_all(self) -> int:
         """Remove all results of the benchmark, also those of trials and of the plan as it was

@@ -48,6 +48,7 @@ class Narrator:
     """Names of measurements, by unit."""
     listen: Listen
     _cells: dict[str, PlannedCell] = field(default_factory=dict)
+    _started: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
         """Hear of an event."""
@@ -62,6 +63,10 @@ class Narrator:
             of, name, said = "trial", self.trials[unit], ""
         else:
             of, name, said = self._of_work(unit, what)
+        if what == "started":
+            self._started[unit] = event.at
+        elif what == "ended" and said and unit in self._started:
+            said += f" ({event.at - self._started[unit]:.1f} s)"
         step, _, steps = event.detail.partition("/") if what == "step" else ("0", "", "0")
         self.listen(News(what, of, name, unit, int(step), int(steps), said))
 
@@ -83,19 +88,20 @@ class Narrator:
     def _of_cell(self, planned: PlannedCell) -> str:
         """Its score, or why it has none; nothing where it has not ended, and was trained alone."""
         from peftbench.report import numbers
+        from peftbench.report.table import counted
 
         record = self.store.record(planned)
         if record is None:
             return ""
         if record.status != "finished":
             return f"{record.status}: {_first_line(record.error)}"
-        headline = record.headline
+        headline, sets = record.headline, len(record.evaluations)
         score = (
             f"{headline.metric} {numbers.score(headline.value)}"
             if headline
             else "its headline is unavailable"
         )
-        return f"{score} ({sum(record.seconds.values()):.1f} s)"
+        return f"{score}, and {counted(sets, 'perturbed set')}" if sets else score
 
     def _of_trial(self, unit: str) -> str:
         from peftbench.report import numbers
