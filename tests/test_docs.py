@@ -20,7 +20,7 @@ from peftbench.spec import (
     MethodChoice,
     ModelChoice,
     Sampling,
-    Training,
+    TrainingSection,
     Tuning,
     from_mapping,
 )
@@ -117,7 +117,7 @@ def rows(text: str, header: str) -> list[list[str]]:
         ("The whole", Benchmark),
         ("A model", ModelChoice),
         ("A method", MethodChoice),
-        ("`training`", Training),
+        ("`training`", TrainingSection),
         ("`limits`", Limits),
         ("`budget`", Budget),
         ("`sampling`", Sampling),

@@ -39,7 +39,7 @@ SHARED = ("catalogue", "errors", "manifest")
 #: Who is asked from above only: the package itself, and its ways in.
 ENTRANCES = ("__init__", "__main__", "_peft")
 #: Other files beside `api.py` that are of its room.
-OF_API = ("evidence", "experiment", "narrator")
+OF_API = ("evidence", "news", "results")
 
 
 def room_of(path: Path) -> str:

@@ -109,27 +109,43 @@ class TuningSource:
 
     def ask(self) -> Sequence[Work] | None:
         """What is wanted now; None: all searches have ended and their final runs are wanted."""
-        works = [] if self._states else self._untuned()
-        for study in self._open():
-            state = self._states[study.key]
+        works = [] if self._asked else self._untuned()
+        for study, state in self._all():
+            if state.is_final:
+                continue
             trials = self._advance(state)
-            for one, template in zip(trials, study.templates, strict=False):
-                name = f"{template.model} · {template.label} · {template.cell.task.name}"
+            first = study.templates[0]
+            for one in trials:
+                assert one.train is not None, "a trial trains"
+                name = f"{first.model} · {first.label} · {one.train.task.name}"
                 self.names.setdefault(one.unit, f"{name} · trial {len(state.tried)}")
             works += trials
             if state.is_over:
                 works += self._final_works(study, state)
+                state.is_final = True
         new = [one for one in works if not set(one.step_ids) <= self._asked]
         self._asked |= {step_id for one in new for step_id in one.step_ids}
-        if not new and not self._open():
+        if not new and all(state.is_final for _, state in self._all()):
             return None
         return new
 
     def settled(self) -> Plan:
         """The plan with every tuned cell at its chosen settings; of a search that goes on,
         at the best so far."""
-        found = {study.key: state.tried for study, state in self._all()}
-        return _final(self.plan, [study for study, _ in self._all()], found)
+        states = self._up_to_date()
+        found = {state.study.key: state.tried for state in states}
+        return _final(self.plan, [state.study for state in states], found)
+
+    def trials_left(self) -> int:
+        """How many trials are still to come, of all searches together."""
+        states = self._up_to_date()
+        return sum(one.study.tuning.trials - len(one.tried) for one in states)
+
+    def _up_to_date(self) -> Sequence[_State]:
+        states = [state for _, state in self._all()]
+        for state in states:
+            self._advance(state)
+        return states
 
     def _untuned(self) -> list[Work]:
         """The runs of cells that have nothing to tune."""
@@ -140,9 +156,6 @@ class TuningSource:
         if not self._states:
             self._states = {one.key: _State(one) for one in studies(self.plan)}
         return [(state.study, state) for state in self._states.values()]
-
-    def _open(self) -> list[Study]:
-        return [study for study, state in self._all() if not state.is_over]
 
     def _advance(self, state: _State) -> list[Work]:
         """Go on through the trials that are done; what the first that is not wants."""
@@ -209,6 +222,9 @@ class _State:
         self.tried.append(result)
         self.earlier.append(by_task)
         self._trial = None
+
+    is_final: bool = False
+    """Whether the final runs were asked for."""
 
     @property
     def is_over(self) -> bool:
