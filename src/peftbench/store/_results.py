@@ -502,7 +502,7 @@ def looked_at(step: AnyStep) -> str:
 
 def step_text(step: AnyStep) -> str:
     """A step as it is stored: what its id is made of."""
-    return canonical_json(step.model_dump(mode="json", exclude_none=True))
+    return canonical_json(step.content)
 
 
 def seal(step: str, outcome: str) -> str:

@@ -200,7 +200,7 @@ def bundle(store: Store, folder: Path, names: Sequence[str] = ()) -> Path:
             packed.append(
                 _Packed(
                     kind=one.step.kind,
-                    step=one.step.model_dump(mode="json", exclude_none=True),
+                    step=dict(one.step.content),
                     outcome=one.outcome.model_dump(mode="json"),
                     folder=place,
                     files=there,
