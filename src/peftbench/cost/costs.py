@@ -93,12 +93,14 @@ class Cost(Frozen):
 
     @property
     def step(self) -> Measure:
-        """What was asked: the step that this is the outcome of."""
+        """What was asked: the step that this is the outcome of. What is predicted for a kind
+        of device is not measured on it."""
+        is_measured = self.basis == "measured"
         return Measure(
             base=Base(identity=self.model_identity, dtype=self.dtype),
             method=self.method,
             probe=self.probe,
-            device=self.device_kind,
+            device=self.device_kind if is_measured else f"predicted {self.device_kind}",
         )
 
     @property
