@@ -250,11 +250,11 @@ class Unit:
         run = self._adapter_run(train, staging)
         run.checkpoints = self.store.checkpoints(train_id, self.lease)
         run.on_step = self.on_step
-        _, loaded = run.make()
+        outcome, loaded = run.make()
         assert loaded is not None
         self.host.put_on("", run.method, loaded)
         self.host.take_off()
-        if not self.store.results.restore(self.lease, result, staging):
+        if not self.store.results.restore(self.lease, result, staging, outcome):
             raise DataError(
                 f"The adapter of {train_id[:12]} was freed, and training it again here gave "
                 "other files: another machine, device or version of a package. `peftbench store "
