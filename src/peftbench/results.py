@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from peftbench.cost.costs import Cost
 from peftbench.errors import InvalidSpec
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.columns import COLUMNS, column
@@ -105,12 +106,14 @@ def results(
         found = row_scores(store.results, grade) if grade else []
         return [score for score in found if score is not None] or None
 
+    found = (one.outcome for one in costs_of(store, chosen.cells))
+    costs = [one for one in found if isinstance(one, Cost) and one.basis == "measured"]
     summary = summarise(
         chosen.name,
         chosen.spec,
         cells,
         records,
-        [one.outcome for one in costs_of(store, chosen.cells)],  # type: ignore[misc]
+        costs,
         rows,
     )
     regraded = sum(record.times_graded > 1 for record in records.values())
