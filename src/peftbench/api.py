@@ -316,7 +316,7 @@ class Experiment:
     def forget_all(self) -> int:
         """Remove all results of the benchmark, also those of trials and of the plan as it was
         run before; returns how many cells had ended."""
-        cells = {one.cell.id: one for one in (*self._stored_cells(), *self.plan.cells)}
+        cells = {one.cell.id: one for one in (*self.plan.cells, *self._stored_cells())}
         ended = len(self.store.records(cells.values()))
         trials = [
             step for one in cells.values() for trial in one.trials for step in trial.runs
