@@ -236,7 +236,7 @@ class Experiment:
         run before; returns how many cells had ended."""
         stored = self.store.benchmark(self.name)
         cells = {
-            one.cell.id: one for one in (*(stored.cells if stored else ()), *self._cells())
+            one.cell.id: one for one in (*self._cells(), *(stored.cells if stored else ()))
         }
         ended = len(self.store.records(cells.values()))
         trials = [

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from peftbench.engine.local import LocalEngine
 from peftbench.engine.worker import Job, WorkerLoop
 from peftbench.planning.plan import Plan, make_plan
 from peftbench.planning.wanted import wanted
 from peftbench.spec import from_mapping
-from peftbench.store import Event, Store, Work
+from peftbench.store import Event, Queue, Store, Work
 
 TINY: dict[str, Any] = {
     "name": "b",
@@ -59,3 +61,26 @@ def kinds(store: Store, before: Sequence[str] = ()) -> list[str]:
     new = [one for one in store.results.step_ids() if one not in set(before)]
     found = store.results.by_id(new)
     return [found[one].step.kind for one in new]
+
+
+@dataclass
+class InProcess(LocalEngine):
+    """An engine whose one worker is this process."""
+
+    _loop: WorkerLoop | None = None
+
+    def _start_missing(self, queue: Queue, workers: int) -> None:
+        if self._loop is None:
+            job = Job(
+                store=self.store.folder,
+                run=self.run,
+                holder=self.run,
+                models=self.models,
+                data_dir=self.data_dir,
+                threads=1,
+                checkpoint_seconds=self.checkpoint_seconds,
+                unsafe_run_code=self.unsafe_run_code,
+            )
+            self._loop = WorkerLoop(job, self.store)
+        while claimed := queue.claim(self.run, lease_seconds=60):
+            self._loop.do(claimed)
