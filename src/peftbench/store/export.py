@@ -94,7 +94,8 @@ def selected(store: Store, benchmarks: Sequence[StoredBenchmark]) -> list[Result
     found = results.by_id([*trains, *trials, *predicts])
     graded = results.looking_at(predicts, "grade")
     grades = [one for own in graded.values() for one in own]
-    return [*found.values(), *grades, *costs_of(store, cells)]
+    everything = [*found.values(), *grades, *costs_of(store, cells)]
+    return sorted(everything, key=lambda result: result.number)
 
 
 def costs_of(store: Store, cells: Iterable[PlannedCell]) -> list[Result]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from peftbench.errors import StoreError
 from peftbench.spec.frozen import Frozen, canonical_json
@@ -117,7 +118,7 @@ class _Offer:
 class _Bundle(Frozen):
     """The list of a bundle."""
 
-    format: int = 1
+    format: Literal[1] = 1
     benchmarks: tuple[dict[str, object], ...]
     results: tuple[_Packed, ...]
 
@@ -266,12 +267,12 @@ def _pack(one: _Offer, folder: Path) -> _Packed:
 
 def _unpack(one: _Packed, folder: Path) -> _Offer:
     kind = OUTCOMES[one.kind]
-    step = KINDS[one.kind].model_validate(one.step)
     if one.sha256 != seal(canonical_json(one.step), canonical_json(one.outcome)):
         raise StoreError(
-            f"The result {step.id[:12]} in the bundle {folder} is not as it was written: its "
-            f"digest does not fit. {_AGAIN}"
+            f"A result in the bundle {folder} is not as it was written: its digest does not "
+            f"fit ({one.kind}, {canonical_json(one.step)[:80]}...). {_AGAIN}"
         )
+    step = KINDS[one.kind].model_validate(one.step)
     place = folder / FILES / step.id
 
     def find(path: str) -> Path:
