@@ -224,11 +224,9 @@ class Experiment:
         named = [cells] if isinstance(cells, str) else cells
         found = [self.cell(one) if isinstance(one, str) else one for one in named]
         self.store.results.forget(
-            step
+            step.id
             for one in found
-            for step in (
-                [one.cell.train.id] if one.cell.train else [p.id for p in one.predicts]
-            )
+            for step in ([one.cell.train] if one.cell.train else one.predicts)
         )
 
     def forget_all(self) -> int:
@@ -463,7 +461,7 @@ class Experiment:
             checkpoint_seconds=checkpoint_seconds,
         )
         engine.work_through(Fixed(costs), tuning or Fixed(works))
-        self.store.tidy([one.cell.train.id for one in cells() if one.cell.train])
+        self.store.tidy()
 
     def _name_of_cost(self, work: Work) -> str:
         """The label of the method that is measured, and the model where there are several."""

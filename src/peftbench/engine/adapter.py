@@ -204,6 +204,7 @@ class AdapterRun:
             validation_examples=len(self.data.examples["validation"]) if run else 0,
             facts=self.learned,
             seconds=self.clock.read(),
+            wall_seconds=self.clock.wall_seconds,
         )
 
     @torch.no_grad()

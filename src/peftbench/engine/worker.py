@@ -114,7 +114,12 @@ class WorkerLoop:
         if self._host is None:
             self._host = ModelHost(self.job.models, self.job.data_dir)
         if claimed.work.measure is not None:
-            reason = measure(claimed, self.store, self._host)
+            reason = measure(
+                claimed,
+                self.store,
+                self._host,
+                crashes_allowed=self.job.crashes_allowed,
+            )
             return "measured", reason
         unit = Unit(
             work=claimed.work,

@@ -160,8 +160,7 @@ class TuningSource:
     def _advance(self, state: _State) -> list[Work]:
         """Go on through the trials that are done; what the first that is not wants."""
         while not state.is_over:
-            settings = suggest(state.study, state.tried)
-            works = state.study.works(settings, state.earlier)
+            settings, works = state.trial
             outcomes = self._outcomes(works)
             missing = [
                 one for one, found in zip(works, outcomes, strict=True) if found is None
@@ -173,8 +172,8 @@ class TuningSource:
                 for template, found in zip(state.study.templates, outcomes, strict=True)
                 if found is not None
             }
-            state.earlier.append(by_task)
-            state.tried.append(_result(len(state.tried), settings, works, outcomes))
+            result = _result(len(state.tried), settings, works, outcomes)
+            state.take(result, by_task)
         return []
 
     def _outcomes(self, works: Sequence[Work]) -> list[Tried | None]:
@@ -210,6 +209,21 @@ class _State:
     earlier: list[Mapping[str, Tried]] = field(default_factory=list)
     is_final: bool = False
     """Whether the final runs were asked for."""
+    _trial: tuple[Mapping[str, Any], Sequence[Work]] | None = None
+
+    @property
+    def trial(self) -> tuple[Mapping[str, Any], Sequence[Work]]:
+        """Settings and runs of the trial that is next."""
+        if self._trial is None:
+            settings = suggest(self.study, self.tried)
+            self._trial = settings, self.study.works(settings, self.earlier)
+        return self._trial
+
+    def take(self, result: TrialResult, by_task: Mapping[str, Tried]) -> None:
+        """Take in how it ended."""
+        self.tried.append(result)
+        self.earlier.append(by_task)
+        self._trial = None
 
     @property
     def is_over(self) -> bool:

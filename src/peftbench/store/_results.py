@@ -225,7 +225,7 @@ class Results:
 
             def work(connection: sa.Connection) -> bool:
                 if lease is not None:
-                    self.claims.update(connection, lease)
+                    self.claims.update(connection, lease, crashes=0)
                 return self._insert(connection, step, outcome, found, folder, origin)
 
             try:
