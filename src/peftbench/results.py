@@ -19,6 +19,7 @@ from peftbench.store._files import explained
 if TYPE_CHECKING:
     import pandas as pd
 
+    from peftbench.cost.costs import Cost
     from peftbench.report import Format
     from peftbench.report.advice import Advice
 
@@ -104,14 +105,9 @@ def results(
         found = row_scores(store.results, grade) if grade else []
         return [score for score in found if score is not None] or None
 
-    summary = summarise(
-        chosen.name,
-        chosen.spec,
-        cells,
-        records,
-        [one.outcome for one in store.results.of_kind("measure")],  # type: ignore[misc]
-        rows,
-    )
+    costs: list[Cost] = [one.outcome for one in store.results.of_kind("measure")]  # type: ignore[misc]
+    costs.sort(key=lambda cost: cost.basis == "predicted")  # measured ones are shown before
+    summary = summarise(chosen.name, chosen.spec, cells, records, costs, rows)
     regraded = sum(record.times_graded > 1 for record in records.values())
     return Results(summary.model_copy(update={"rescored_cells": regraded}), store.folder)
 

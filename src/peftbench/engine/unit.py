@@ -250,12 +250,12 @@ class Unit:
         run = self._adapter_run(train, staging)
         run.checkpoints = self.store.checkpoints(train_id, self.lease)
         run.on_step = self.on_step
-        _, loaded = run.make()
+        outcome, loaded = run.make()
         assert loaded is not None
         self.host.put_on("", run.method, loaded)
         self.host.take_off()
         run.checkpoints.clear()
-        if not self.store.results.restore(self.lease, result, staging):
+        if not self.store.results.restore(self.lease, result, staging, outcome):
             _remove(staging)
             raise DataError(
                 f"The adapter of {train_id[:12]} was freed, and training it again here gave "

@@ -19,7 +19,7 @@ from peftbench.store import _tables as tables
 from peftbench.store._claims import Claims, Lease, next_token
 from peftbench.store._database import Database, in_parts
 from peftbench.store._files import FileFacts, explained, facts_of, publish, sha256
-from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome
+from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome, Trained
 
 FILES = "files"
 ADAPTER = "adapter"
@@ -247,25 +247,29 @@ class Results:
         """Drop a staged folder."""
         shutil.rmtree(staged, ignore_errors=True)
 
-    def restore(self, lease: Lease, result: Result, staged: Path) -> bool:
-        """Put files back that were freed, made again in `staged`; False, and a contradiction
-        on record, where they are not the same files."""
-        found = facts_of(staged)
-        same = {path: one.sha256 for path, one in found.items()} == result.digests
+    def restore(self, lease: Lease, result: Result, staged: Path, outcome: Trained) -> bool:
+        """Put files back that were freed, made again in `staged` as `outcome` tells; False, and
+        a contradiction on record, where they are not the same files. Of a run whose files were
+        never kept, as by version 1, the validations have to be the same.
+        """
+        found, stored = facts_of(staged), result.outcome
+        assert isinstance(stored, Trained)
+        same = (
+            {path: one.sha256 for path, one in found.items()} == result.digests
+            if result.files
+            else outcome.validations == stored.validations
+        )
         if not same:
-            self._contradict(result, "made again", result.outcome, found)
+            self._contradict(result, "made again", outcome, found)
             return False
-        table = tables.files
+        table, own = tables.files, tables.files.c.step_id == result.step.id
         with explained(self.database.folder):
             publish(staged, self.database.folder / FILES / staged.name)
 
             def work(connection: sa.Connection) -> None:
                 self.claims.update(connection, lease)
-                connection.execute(
-                    sa.update(table)
-                    .where(table.c.step_id == result.step.id)
-                    .values(is_freed=False)
-                )
+                connection.execute(sa.delete(table).where(own))
+                self._insert_files(connection, result.step, found)
                 connection.execute(
                     sa.update(tables.results)
                     .where(tables.results.c.step_id == result.step.id)
@@ -389,15 +393,17 @@ class Results:
                 sha256=seal(*texts),
             )
         )
-        if found:
-            connection.execute(
-                sa.insert(tables.files),
-                [
-                    {"step_id": step.id, "path": path, **vars(one)}
-                    for path, one in found.items()
-                ],
-            )
+        self._insert_files(connection, step, found)
         return True
+
+    def _insert_files(
+        self, connection: sa.Connection, step: AnyStep, found: Mapping[str, FileFacts]
+    ) -> None:
+        rows = [
+            {"step_id": step.id, "path": path, **vars(one)} for path, one in found.items()
+        ]
+        if rows:
+            connection.execute(sa.insert(tables.files), rows)
 
     def _compare(
         self,

@@ -84,7 +84,11 @@ class Store:
         )
         try:
             database = Database.sqlite(folder, read_only=read_only)
-            database.check_version(read_only=read_only)
+            try:
+                database.check_version(read_only=read_only)
+            except BaseException:
+                database.engine.dispose()  # what lies beside an open database goes with it
+                raise
         except DatabaseError as error:
             raise damaged(folder, error) from error
         return cls(folder, database)
@@ -112,14 +116,16 @@ class Store:
         origin: str,
         spec: Mapping[str, Any],
         cells: Sequence[PlannedCell],
+        created_at: str | None = None,
     ) -> None:
-        """Remember which cells a spec stands for. An edited spec replaces its old plan;
-        a different spec from elsewhere under the same name is refused."""
+        """Remember which cells a spec stands for, as of now or of `created_at`. An edited spec
+        replaces its old plan; a different one from elsewhere under the same name is refused.
+        """
         row = {
             "name": name,
             "origin": origin,
             "spec": canonical_json(spec),
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created_at": created_at or datetime.now(UTC).isoformat(timespec="seconds"),
             "cells": json.dumps([one.model_dump(mode="json") for one in cells]),
         }
         table = tables.benchmarks

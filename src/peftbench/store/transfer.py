@@ -301,7 +301,9 @@ def _chosen(store: Store, names: Sequence[str]) -> list[StoredBenchmark]:
 
 
 def _everything(store: Store) -> list[Result]:
-    return list(store.results.by_id(store.results.step_ids()).values())
+    """In the order of their commits: of several grades the newest is in force."""
+    found = store.results.by_id(store.results.step_ids())
+    return sorted(found.values(), key=lambda one: one.number)
 
 
 def _as_json(one: StoredBenchmark) -> dict[str, object]:
