@@ -300,7 +300,7 @@ def test_a_frame_is_a_task_known_by_its_content(tmp_path: Path) -> None:
     assert plan_of(notes(split), tmp_path / "a").cell != first.cell
 
 
-def test_what_is_wrong_with_a_frame_is_told_at_once_or_with_its_row(tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_frame_is_told_at_once() -> None:
     with pytest.raises(InvalidSpec, match="two words that differ"):
         notes(labels=["praise"])
     with pytest.raises(InvalidSpec, match="the task 'notes' has 1 wrong field"):
@@ -309,5 +309,7 @@ def test_what_is_wrong_with_a_frame_is_told_at_once_or_with_its_row(tmp_path: Pa
         notes(name="my notes")
     with pytest.raises(InvalidSpec, match="both `train` and `test`"):
         notes({"train": NOTES})
-    with pytest.raises(DataError, match="'kinds'"):
-        plan_of(notes(answer="kinds"), tmp_path)
+    with pytest.raises(DataError, match=r"row 1 of file.jsonl: .*'kinds'"):
+        notes(answer="kinds")
+    with pytest.raises(DataError, match=r"row 2 of file.jsonl: 'kind' is 'true'"):
+        notes(NOTES.iloc[:2], labels={False: "praise", "x": "complaint"})

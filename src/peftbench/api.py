@@ -224,11 +224,9 @@ class Experiment:
         named = [cells] if isinstance(cells, str) else cells
         found = [self.cell(one) if isinstance(one, str) else one for one in named]
         self.store.results.forget(
-            step
+            step.id
             for one in found
-            for step in (
-                [one.cell.train.id] if one.cell.train else [p.id for p in one.predicts]
-            )
+            for step in ([one.cell.train] if one.cell.train else one.predicts)
         )
 
     def forget_all(self) -> int:

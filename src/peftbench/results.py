@@ -21,6 +21,7 @@ from peftbench.store.export import costs_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from peftbench.cost.costs import Cost
     from peftbench.report import Format
     from peftbench.report.advice import Advice
 

@@ -222,7 +222,7 @@ def test_pareto_shows_a_front_over_any_two_columns(done: tuple[Path, str]) -> No
 def test_plan_prints_all_settings_and_predictions() -> None:
     said = peftbench("plan", "quickstart")
     assert said.returncode == 0
-    assert "51 cells, 51 to do" in said.stdout
+    assert "51 cells, 0 done, 51 to do" in said.stdout
     assert "learning_rate: 0.0002  (" in said.stdout
     assert "steps: 160" in said.stdout
     assert "weight_decay: 0.0" in said.stdout

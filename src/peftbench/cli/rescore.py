@@ -28,14 +28,11 @@ def rescore(
     """
     from rich.console import Console
 
-    from peftbench.api import stored_benchmark
+    from peftbench.api import Experiment
     from peftbench.cli._print import plain_table
-    from peftbench.engine.regrade import regrade
-    from peftbench.store import Store
 
-    with Store.open(store, create=False) as opened:
-        cells = stored_benchmark(opened, benchmark).cells  # of an import too
-        found = regrade(cells, opened.results, unsafe_run_code=unsafe_run_code)
+    with Experiment.open(store, benchmark) as experiment:
+        found = experiment.rescore(unsafe_run_code=unsafe_run_code)
     rows = [row for one in found for row in _changes(one)]
     if rows:
         plain_table(Console(highlight=False), _TITLES, rows)

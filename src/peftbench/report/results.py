@@ -106,7 +106,7 @@ def headline_caption(summary: Summary) -> str:
         interval = (
             "One seed, and so no intervals of methods that train"
             if len(summary.seeds) == 1
-            else "No intervals of methods that train: too few seeds, or equal scores"
+            else "No intervals of methods that train: their test rows all score alike"
         )
         if "rows" in over:
             interval += "; ±: over test rows alone"

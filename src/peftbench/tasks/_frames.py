@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftbench.errors import InvalidSpec
+from peftbench.errors import DataError, InvalidSpec
 from peftbench.spec.read import validated
 from peftbench.spec.task_file import TaskFile
+from peftbench.tasks._template import Template
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,9 +76,12 @@ def task_from_frame(
         words alone; none: answers are free
     fields : others of a task file (docs/your-own-task.md): `reads`, `metric`, `group`, ...
 
-    The store keeps the rows. Other rows, or other words, are another task.
+    The store keeps the rows. Other rows, or other words, are another task. Raises
+    `InvalidSpec` for a wrong field, and `DataError` for a row that cannot be used.
     """
     import yaml
+
+    from peftbench.tasks._task_file import example_maker
 
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise InvalidSpec(f"The task's name {name!r}: letters, digits, _ and - only.")
@@ -92,12 +96,19 @@ def task_from_frame(
         "labels": dict(labels) if isinstance(labels, Mapping) else list(labels),
         **fields,
     }
-    validated(TaskFile, described, f"the task {name!r}")
-    return FrameTask(
-        name,
-        yaml.safe_dump(described, sort_keys=False, allow_unicode=True),
-        {files[split]: _lines(one) for split, one in frames.items()},
-    )
+    checked = validated(TaskFile, described, f"the task {name!r}")
+    lines = {files[split]: _lines(one) for split, one in frames.items()}
+    to_example = example_maker(checked, Template.parse(prompt))
+    for file, text in lines.items():
+        for number, line in enumerate(text.rstrip("\n").split("\n"), start=1):
+            try:
+                to_example(json.loads(line))
+            except DataError as error:
+                raise DataError(
+                    f"The task {name!r}, row {number} of {file}: {error}"
+                ) from None
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    return FrameTask(name, text, lines)
 
 
 def _lines(frame: pd.DataFrame) -> str:
