@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from peftbench.spec.benchmark import Protocol, Sampling, Training
+from peftbench.spec.benchmark import Precision, Protocol, Sampling, Training
 from peftbench.spec.frozen import Frozen, digest
 
 #: Test set of a task's own test split.
@@ -78,9 +78,32 @@ class Step(Frozen):
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 over kind and content, in hexadecimal. What is absent is left out: a field
-        that comes with a new version, and is None, changes no id of old."""
-        return digest([self.kind, self.model_dump(mode="json", exclude_none=True)])
+        """SHA-256 over kind and content, in hexadecimal."""
+        return digest([self.kind, self.content])
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """All that the step is made of, as JSON; what it is read from again. What is absent is
+        left out: a field that comes with a new version, and is None, changes no id of old."""
+        found: Mapping[str, Any] = _content(self)
+        return found
+
+
+def _content(value: Any) -> Any:
+    """A value as JSON, without what is None; but where a field's default is not None, None
+    says something, such as that gradients are not clipped, and stays."""
+    if isinstance(value, Frozen):
+        return {
+            name: _content(one)
+            for name, field in type(value).model_fields.items()
+            for one in [getattr(value, name)]
+            if not field.exclude and (one is not None or field.default is not None)
+        }
+    if isinstance(value, Mapping):
+        return {name: _content(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [_content(one) for one in value]
+    return value
 
 
 class Train(Step):
@@ -159,7 +182,9 @@ class Probe(Frozen):
     inference_length: int = 512
     training_batch: int = 4
     training_length: int = 512
-    repeats: int = 5
+    precision: Precision = "float32"
+    """Of the passes of a training step, as in a spec."""
+    repeats: int = Field(5, ge=2)
     new_tokens: int = 16
     """Generated after the first, for the time per token."""
 

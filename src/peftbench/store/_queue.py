@@ -111,7 +111,7 @@ class Queue:
         """Give a piece back as done, and tell what came of it."""
 
         def work(connection: sa.Connection) -> None:
-            self.claims.update(connection, claimed.lease, holder="")
+            self.claims.update(connection, claimed.lease, holder="", crashes=0)
             table = tables.wanted
             connection.execute(
                 sa.update(table)

@@ -29,7 +29,7 @@ from peftbench.store import _tables as tables
 from peftbench.store._claims import Claims, Lease, next_token
 from peftbench.store._database import Database, in_parts
 from peftbench.store._files import FileFacts, explained, facts_of, publish, sha256
-from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome
+from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Outcome, Trained
 
 FILES = "files"
 STAGING = "staging"
@@ -252,7 +252,7 @@ class Results:
 
             def work(connection: sa.Connection) -> bool:
                 if lease is not None:
-                    self.claims.update(connection, lease)
+                    self.claims.update(connection, lease, crashes=0)
                 return self._insert(connection, step, outcome, found, folder, origin)
 
             return self._writing(work, folder)
@@ -267,29 +267,37 @@ class Results:
         """Drop a staged folder."""
         shutil.rmtree(staged, ignore_errors=True)
 
-    def restore(self, lease: Lease, result: Result, staged: Path) -> bool:
-        """Put files back that were freed, made again in `staged`; False, and a contradiction
-        on record, where they are not the same files."""
-        found = facts_of(staged)
-        same = {path: one.sha256 for path, one in found.items()} == result.digests
+    def restore(self, lease: Lease, result: Result, staged: Path, outcome: Trained) -> bool:
+        """Put files back that were freed, made again in `staged` as `outcome` tells; False, and
+        a contradiction on record, where they are not the same files. Of a run whose files were
+        never kept, as by version 1, the validations have to be the same.
+        """
+        found, stored = facts_of(staged), result.outcome
+        assert isinstance(stored, Trained)
+        same = (
+            {path: one.sha256 for path, one in found.items()} == result.digests
+            if result.files
+            else outcome.validations == stored.validations
+        )
         if not same:
             digests = {path: one.sha256 for path, one in found.items()}
-            self.contradict(result.step.id, result.outcome, digests, "made again")
+            self.contradict(result.step.id, outcome, digests, "made again")
             return False
         with explained(self.database.folder):
             folder = self._publish(staged)
 
             def work(connection: sa.Connection) -> bool:
                 self.claims.update(connection, lease)
-                for table, values in (
-                    (tables.files, {"is_freed": False}),
-                    (tables.results, {"folder": folder}),
-                ):
-                    connection.execute(
-                        sa.update(table)
-                        .where(table.c.step_id == result.step.id)
-                        .values(values)
-                    )
+                table = tables.files
+                connection.execute(
+                    sa.delete(table).where(table.c.step_id == result.step.id)
+                )
+                self._insert_files(connection, result.step, found)
+                connection.execute(
+                    sa.update(tables.results)
+                    .where(tables.results.c.step_id == result.step.id)
+                    .values(folder=folder)
+                )
                 return True
 
             self._writing(work, folder)
@@ -450,20 +458,22 @@ class Results:
                 sha256=seal(*texts),
             )
         )
-        if found:
-            connection.execute(
-                sa.insert(tables.files),
-                [
-                    {"step_id": step.id, "path": path, **vars(one)}
-                    for path, one in found.items()
-                ],
-            )
+        self._insert_files(connection, step, found)
         return True
 
     def _has(self, connection: sa.Connection, step_id: str) -> bool:
         table = tables.results
         asked = sa.select(table.c.number).where(table.c.step_id == step_id)
         return connection.execute(asked).first() is not None
+
+    def _insert_files(
+        self, connection: sa.Connection, step: AnyStep, found: Mapping[str, FileFacts]
+    ) -> None:
+        rows = [
+            {"step_id": step.id, "path": path, **vars(one)} for path, one in found.items()
+        ]
+        if rows:
+            connection.execute(sa.insert(tables.files), rows)
 
     def _compare(
         self,
@@ -599,7 +609,7 @@ def _closure(
 
 def step_text(step: AnyStep) -> str:
     """A step as it is stored: what its id is made of."""
-    return canonical_json(step.model_dump(mode="json", exclude_none=True))
+    return canonical_json(step.content)
 
 
 def outcome_text(outcome: AnyOutcome) -> str:

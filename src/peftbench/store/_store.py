@@ -193,10 +193,13 @@ class Store:
             on_save=lambda: self.claims.got_further(lease),
         )
 
-    def tidy(self, step_ids: Iterable[str]) -> None:
-        """Remove what kills have left of steps that are done."""
-        done = self.results.status(step_ids)
-        for step_id in done:
-            shutil.rmtree(self.folder / "checkpoints" / step_id, ignore_errors=True)
-            for left in (self.folder / "staging").glob(f"{step_id}-*"):
-                shutil.rmtree(left, ignore_errors=True)
+    def tidy(self) -> None:
+        """Remove what kills have left of steps that are done, and nobody does again."""
+        folders = self.folder / "checkpoints", self.folder / "staging"
+        left = [one for folder in folders if folder.is_dir() for one in folder.iterdir()]
+        steps = {path: path.name.partition("-")[0] for path in left}
+        done = self.results.status(steps.values())
+        held = {one.unit for one in self.claims.held(steps.values())}
+        for path, step_id in steps.items():
+            if step_id in done and step_id not in held:
+                shutil.rmtree(path, ignore_errors=True)

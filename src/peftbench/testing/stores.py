@@ -32,6 +32,7 @@ from peftbench.store import (
     PlannedCell,
     Queue,
     Store,
+    Trained,
     Tried,
     Work,
     read_predictions,
@@ -209,6 +210,8 @@ def freed_adapters_come_back_only_as_they_were(open_store: OpenStore, folder: Pa
         assert before.folder is not None
         results.free([before])
         freed = results.by_id([work.unit])[work.unit]
+        trained = freed.outcome
+        assert isinstance(trained, Trained)
         assert not freed.has_adapter
         assert results.adapter(freed) is None
         assert not (before.folder / ADAPTER).exists()
@@ -218,13 +221,13 @@ def freed_adapters_come_back_only_as_they_were(open_store: OpenStore, folder: Pa
         lease = _claim(_queue(store, [work])).lease
         staged = results.staging(work.unit, lease.token)
         made.write_adapter(staged, "other weights")
-        assert not results.restore(lease, freed, staged)
+        assert not results.restore(lease, freed, staged, trained)
         results.discard(staged)
         [other] = results.contradictions()
         assert other.step_id == work.unit
         staged = results.staging(work.unit, lease.token)
         made.write_adapter(staged, f"{cell.name} 0.5")
-        assert results.restore(lease, freed, staged)
+        assert results.restore(lease, freed, staged, trained)
         _is_whole(store, cell)
         assert not results.left_behind()
     return "freed, refused with other weights, restored with its own"
