@@ -8,8 +8,8 @@ a cell's steps is not asked for again. `--retry` and `--fresh` forget, `--robust
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Self
 
 from peftbench import tasks
 from peftbench.evaluation.grading import scorer_digest
@@ -67,6 +67,8 @@ class _Known:
     """How their steps ended."""
     graded: Mapping[str, Sequence[Sequence[str]]]
     """The metrics of every grade of their predictions."""
+    scorings: dict[tuple[str, str, bool], Scoring] = field(default_factory=dict)
+    """Looked up once for all cells of a task: that reads the code of its scorer."""
 
     @classmethod
     def of(cls, planned: Sequence[PlannedCell], results: Results | None) -> _Known:
@@ -86,18 +88,43 @@ class _Known:
         train = one.cell.train
         if train is not None and self._failed(train.id):
             return ()
+        cell = one.cell
+        key = cell.task.name, cell.protocol, bool(cell.origin)
+        if key not in self.scorings:
+            self.scorings[key] = Scoring.of(cell)
+        scoring = self.scorings[key]
         return tuple(
             Look(
-                predict=predict, grade=None if is_graded else grade_step(one.cell, predict)
+                predict=predict,
+                grade=None if is_graded else grade_step(cell, predict, scoring),
             )
             for predict in one.predicts
             if not self._failed(predict.id)
-            for is_graded in [_covers(one.cell, self.graded.get(predict.id, ()))]
+            for is_graded in [scoring.is_covered_by(self.graded.get(predict.id, ()))]
             if predict.id not in self.status or not is_graded
         )
 
     def _failed(self, step_id: str) -> bool:
         return self.status.get(step_id, "finished") != "finished"
+
+
+class Scoring(NamedTuple):
+    """How the answers to a task are graded today."""
+
+    metrics: tuple[str, ...]
+    scorer: str
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """By its task and protocol alone."""
+        is_published = cell.protocol == "peft-bench" or bool(cell.origin)
+        scorer = scorer_digest(cell.task.name, published=is_published)
+        return cls(metrics_of(cell), scorer)
+
+    def is_covered_by(self, graded: Iterable[Sequence[str]]) -> bool:
+        """Whether some grade of predictions has all metrics of the task."""
+        asked = set(self.metrics)
+        return any(asked <= set(names) for names in graded)
 
 
 def work_on(cell: Cell, looks: tuple[Look, ...], *, keep_adapter: bool = False) -> Work:
@@ -112,30 +139,24 @@ def work_on(cell: Cell, looks: tuple[Look, ...], *, keep_adapter: bool = False) 
     )
 
 
-def grade_step(cell: Cell, predict: Predict) -> Grade:
-    """How the answers to a test set are graded today."""
+def grade_step(cell: Cell, predict: Predict, scoring: Scoring | None = None) -> Grade:
+    """How the answers to a test set are graded today; `scoring` is the cell's, where it is
+    known."""
     beside = cell.id if predict.test_set.is_perturbed else None
+    metrics, scorer = scoring or Scoring.of(cell)
     return Grade(
         predictions=predict.id,
         beside=beside,
         train_limit=None if beside else cell.limits.train,
         validation_limit=None if beside else cell.limits.validation,
-        metrics=metrics_of(cell),
-        scorer=scorer_digest(
-            cell.task.name, published=cell.protocol == "peft-bench" or bool(cell.origin)
-        ),
+        metrics=metrics,
+        scorer=scorer,
     )
 
 
 def metrics_of(cell: Cell) -> tuple[str, ...]:
     """The metrics of its task, by its protocol."""
     return tuple(tasks.get(cell.task.name, cell.protocol).metrics)
-
-
-def _covers(cell: Cell, graded: Iterable[Sequence[str]]) -> bool:
-    """Whether some grade of the predictions has all metrics of the task."""
-    asked = set(metrics_of(cell))
-    return any(asked <= set(names) for names in graded)
 
 
 def _add(found: dict[str, Work], work: Work) -> None:
