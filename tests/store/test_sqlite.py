@@ -400,6 +400,6 @@ def test_tidy_removes_what_kills_left_of_steps_that_are_done(store: Store) -> No
     for unit in (UNIT, other):
         store.checkpoints(unit).save(1, lambda folder: (folder / "x").touch() or None)
         store.results.staging(unit, store.results.new_token())
-    store.tidy([UNIT, other])
+    store.tidy()
     assert [path.name for path in (store.folder / "checkpoints").iterdir()] == [other]
     assert [path.name[:64] for path in (store.folder / "staging").iterdir()] == [other]

@@ -521,6 +521,7 @@ def test_costs_are_the_same_and_predicted_ones_beside_the_measured(store: Store)
     for one in store.results.of_kind("measure"):
         said = one.outcome.model_dump(mode="json")
         assert said.pop("device_kind") == "cpu"
+        assert said["probe"].pop("precision") == "float32", "all that version 1 measured in"
         assert said["dtype"] == "float32"
         found[said["basis"], said["method"]["name"]] = said
     assert len(found) == 6
