@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from peftbench.engine.evidence import most_variable
 
+from peftbench.evidence import most_variable
 from peftbench.scoring.components import components
 from peftbench.scoring.paired import paired
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from peftbench.engine.plan import make_plan
-
 from peftbench.engine.worker import Bench, Job
 from peftbench.evaluation.scores import Baseline
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.store import Record, Store
 

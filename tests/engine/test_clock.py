@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from peftbench.engine.plan import make_plan
 
 from peftbench.engine.clock import PhaseClock
 from peftbench.engine.worker import Bench, Job
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.store import Store, Worker
 

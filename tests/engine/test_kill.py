@@ -6,54 +6,43 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from peftbench.engine.plan import Plan, make_plan
+from in_process import plan, work
 
-from peftbench.engine.worker import Bench, Job
-from peftbench.spec import from_mapping
-from peftbench.store import Store
-from peftbench.store._files import sha256
+from peftbench.planning.plan import Plan
+from peftbench.store import Outcome, Store, Trained
 
 KILLS = 30
 
 
 def small_plan() -> Plan:
     """Four methods that save in different ways; a few seconds of work each."""
-    spec = {
-        "name": "killed",
-        "models": ["tiny"],
-        "methods": ["base", "lora", "bitfit", "full", "prompt-tuning"],
-        "tasks": ["generated_sums", "generated_mood"],
-        "seeds": [1],
-        "training": {"steps": 12, "batch_size": 8, "validations": 3, "max_length": 64},
-        "limits": {"train": 100, "validation": 16, "test": 24},
-    }
-    return make_plan(from_mapping(spec))
+    return plan(
+        methods=["base", "lora", "bitfit", "full", "prompt-tuning"],
+        tasks=["generated_sums", "generated_mood"],
+        training={"steps": 12, "batch_size": 8, "validations": 3, "max_length": 64},
+        limits={"train": 100, "validation": 8, "test": 8},
+    )
 
 
-def work(plan: Plan, folder: Path) -> None:
-    """What a worker process does, with a checkpoint after every step."""
-    import torch
-
-    torch.set_num_threads(1)
-    job = Job(plan, folder, threads=1, checkpoint_seconds=0.0, crashes_allowed=10**6)
-    store = Store.open(folder)
-    Bench(job, store).work([planned.cell.id for planned in plan.cells])
-    store.close()
-
-
-def in_a_child(plan: Plan, folder: Path, kill_after: float | None) -> bool:
-    """Work in a forked process, which has all imports behind it; True if it ended well."""
+def in_a_child(made: Plan, folder: Path, kill_after: float | None) -> bool:
+    """Work in a forked process, which has all imports behind it, with a checkpoint after
+    every step; True if it ended well."""
     child = os.fork()
     if child == 0:
         try:
-            work(plan, folder)
+            import torch
+
+            torch.set_num_threads(1)
+            with Store.open(folder) as store:
+                work(made, store, checkpoint_seconds=0.0, lease_seconds=0.5)
+                store.tidy()
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -66,29 +55,33 @@ def in_a_child(plan: Plan, folder: Path, kill_after: float | None) -> bool:
     return os.WIFEXITED(status)
 
 
-def results(folder: Path) -> dict[str, Any]:
-    """All that a store says, but for when, where and how long."""
-    store = Store.open(folder, create=False)
-    found = {}
-    for cell_id, record in store.records().items():
-        said = record.model_dump(
-            mode="json", exclude={"manifest", "seconds", "wall_seconds"}
-        )
-        said["initial adapter"] = record.manifest.initial_adapter_sha256
-        path = folder / "cells" / cell_id / "predictions.parquet"
-        assert store.predictions(cell_id) is not None
-        found[cell_id] = (said, sha256(path))
-    store.close()
+#: Of each step its numbers, all that its outcome says but when, where and how long; the
+#: digests of its files; and of a run, what it began with.
+Found = dict[str, tuple[str, dict[str, str], str | None]]
+
+
+def results(folder: Path) -> Found:
+    """All that a store says; every file is read."""
+    found: Found = {}
+    with Store.open(folder, create=False) as store:
+        for step_id, one in store.results.by_id(store.results.step_ids()).items():
+            assert isinstance(one.outcome, Outcome)
+            for name in one.files:
+                assert store.results.file(one, name) is not None
+            manifest = one.outcome.manifest
+            began = manifest.initial_adapter_sha256 if manifest else None
+            found[step_id] = (one.outcome.numbers, one.digests, began)
+        assert store.results.contradictions() == []
     return found
 
 
 def forget_all(folder: Path) -> int:
     """Start the store over; returns how often its runs had gone on from a checkpoint."""
-    store = Store.open(folder)
-    records = store.records()
-    store.forget(records)
-    store.close()
-    return sum(record.manifest.resumed for record in records.values())
+    with Store.open(folder) as store:
+        trained = [one.outcome for one in store.results.of_kind("train")]
+        store.results.forget(store.results.step_ids())
+    manifests = [one.manifest for one in trained if isinstance(one, Trained)]
+    return sum(one.resumed for one in manifests if one)
 
 
 @pytest.mark.slow
@@ -96,36 +89,45 @@ def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
     # Before the fork, so that no child spends its short life importing.
     import datasets  # noqa: F401
     import peft  # noqa: F401
-    import peftbench.engine.cell_run  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     from transformers.models.llama import modeling_llama  # noqa: F401
 
-    plan = small_plan()
+    import peftbench.engine.measure
+    import peftbench.engine.unit  # noqa: F401
+
+    made = small_plan()
     start = time.monotonic()
-    assert in_a_child(plan, tmp_path / "whole", kill_after=None)
+    assert in_a_child(made, tmp_path / "whole", kill_after=None)
     seconds = time.monotonic() - start
     expected = results(tmp_path / "whole")
-    assert set(expected) == {planned.cell.id for planned in plan.cells}
-    assert {said["status"] for said, _ in expected.values()} == {"finished"}
+    with Store.open(tmp_path / "whole", create=False) as store:
+        records = store.records(made.cells)
+        assert set(records) == {planned.cell.id for planned in made.cells}
+        assert {one.status for one in records.values()} == {"finished"}
+    assert len(expected) == 8 + 10 + 10, "runs, answers and grades"
 
     moments = random.Random(1)
     kills, resumed = 0, 0
     while kills < KILLS:
         # Some die while opening the store, most while computing; all over the run.
         kill_after = moments.uniform(0.0, 4 * seconds / KILLS)
-        if in_a_child(plan, tmp_path / "killed", kill_after):
+        if in_a_child(made, tmp_path / "killed", kill_after):
             assert kills, "the run ended before it was ever killed"
-            done = results(tmp_path / "killed")
-            assert done == expected
+            assert results(tmp_path / "killed") == expected
             resumed += forget_all(tmp_path / "killed")
         else:
             kills += 1
-        half_there = results(tmp_path / "killed")
-        assert half_there == {cell: expected[cell] for cell in half_there}
-    assert in_a_child(plan, tmp_path / "killed", kill_after=None)
+        if (tmp_path / "killed" / "store.sqlite").exists():
+            half_there = results(tmp_path / "killed")
+            assert half_there == {step: expected[step] for step in half_there}
+    assert in_a_child(made, tmp_path / "killed", kill_after=None)
     assert results(tmp_path / "killed") == expected
     for leftovers in ("checkpoints", "staging"):
         assert not list((tmp_path / "killed" / leftovers).iterdir())
+    folders = {path.name for path in (tmp_path / "killed" / "files").iterdir()}
+    with Store.open(tmp_path / "killed", create=False) as store:
+        orphans = folders - set(store.results.folders())
+    assert len(orphans) <= KILLS, "of a kill between a file's name and its row; gc's"
     resumed += forget_all(tmp_path / "killed")
     assert resumed >= KILLS / 4, "most kills met no run with a checkpoint"
 
@@ -153,20 +155,6 @@ def start_run(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_two_runs_on_one_store_compute_no_cell_twice(tmp_path: Path) -> None:
-    runs = [start_run(tmp_path, "--workers", "1") for _ in range(2)]
-    outputs = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], outputs
-    finished = [line for text in outputs for line in text.splitlines() if " s)" in line]
-    assert len(finished) == 5, outputs
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "store" / "store.sqlite") as connection:
-        tokens = connection.execute("select token from claims").fetchall()
-    assert tokens == [(1,)] * 5, "a cell was claimed more than once"
-
-
-@pytest.mark.slow
 def test_killed_parent_takes_its_workers_along_and_run_goes_on(tmp_path: Path) -> None:
     run = start_run(tmp_path, "--workers", "1")
     assert run.stdout
@@ -180,6 +168,9 @@ def test_killed_parent_takes_its_workers_along_and_run_goes_on(tmp_path: Path) -
     left = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     alive = [line for line in left if not line.startswith("Z")]  # Z: ended, not yet reaped
     assert not alive, "a worker outlived its parent"
+    with sqlite3.connect(tmp_path / "store" / "store.sqlite") as connection:
+        crashes = connection.execute("select max(crashes) from claims").fetchone()
+    assert crashes == (0,), "a run that is killed as a whole has crashed over nothing"
     again = start_run(tmp_path, "--workers", "1")
     output, _ = again.communicate(timeout=300)
     assert again.returncode == 0, output

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from peftbench.engine.plan import make_plan
 from peftbench.engine.rescore import rescore
 
 import peftbench
 from peftbench import api
 from peftbench.errors import InvalidSpec
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.store import Store
 

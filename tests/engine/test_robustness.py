@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import Plan, make_plan
 from peftbench.engine.rescore_perturbed import PerturbedRescoring, rescore_perturbed
 from peftbench.engine.robustness import evaluate_kept, outstanding, plan_of
 
@@ -17,6 +16,7 @@ from peftbench.engine.worker import Bench, Job
 from peftbench.errors import DataError, InvalidSpec, ModelError, OutOfMemory
 from peftbench.evaluation.predict import Predictor
 from peftbench.evaluation.scores import PerturbedScores
+from peftbench.planning.plan import Plan, make_plan
 from peftbench.spec import from_mapping
 from peftbench.store import Evaluation, Store
 from peftbench.store._files import sha256

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from peftbench.engine.fit import HEADROOM, Misfit, machine_memory_bytes, misfit
-from peftbench.engine.forecast import forecast
-from peftbench.engine.memory_forecast import MemoryForecast
-from peftbench.engine.plan import Plan, make_plan, rebuild_method
 
 from peftbench.cost import closed_form
+from peftbench.methods._build import rebuild
 from peftbench.models import Shapes, describe
+from peftbench.planning.fit import HEADROOM, Misfit, machine_memory_bytes, misfit
+from peftbench.planning.forecast import forecast
+from peftbench.planning.memory_forecast import MemoryForecast
+from peftbench.planning.plan import Plan, make_plan
 from peftbench.spec import Cell, ModelChoice, from_mapping
 
 LENGTHS = (256, 8)
@@ -96,7 +97,7 @@ def test_weights_in_4_bits_are_the_last_thing_to_try(
         assert cell.training
         return closed_form.peak_memory_bytes(
             shapes,
-            rebuild_method(cell),
+            rebuild(cell.method),
             batch=cell.training.micro_batch_size or cell.training.batch_size,
             length=256,
             answer_length=8,

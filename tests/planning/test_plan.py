@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peftbench.engine.forecast import forecast
-from peftbench.engine.plan import make_plan
 
+from peftbench.planning.forecast import forecast
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 
 PLUGIN = '''
@@ -135,8 +135,8 @@ def test_epochs_decide_nothing_where_steps_are_given() -> None:
 def test_two_revisions_of_one_model_have_names_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from peftbench.engine import plan as planning
     from peftbench.models import resolve
+    from peftbench.planning import plan as planning
     from peftbench.spec import ModelChoice
 
     tiny = resolve(ModelChoice(name="tiny"))

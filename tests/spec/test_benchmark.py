@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from peftbench.errors import InvalidSpec
-from peftbench.spec import Benchmark, Limits, MethodChoice, Training, from_mapping
+from peftbench.spec import (
+    Benchmark,
+    Limits,
+    MethodChoice,
+    Training,
+    TrainingSection,
+    from_mapping,
+)
 
 SMALLEST: dict[str, Any] = {
     "name": "b",
@@ -137,17 +144,23 @@ def test_a_benchmark_cannot_be_changed() -> None:
 
 
 def test_what_a_method_says_goes_before_the_benchmark_and_that_before_defaults() -> None:
-    method = Training(learning_rate=1e-3)
+    method = TrainingSection(learning_rate=1e-3)
     merged = method.over({"learning_rate": 5.0, "epochs": 7}, {"epochs": 2, "steps": 9})
-    assert merged == Training(learning_rate=1e-3, epochs=2, steps=9)
-    assert Training().over({}) == Training()
+    assert merged == TrainingSection(learning_rate=1e-3, epochs=2, steps=9)
+    assert TrainingSection().over({}) == TrainingSection()
 
 
 def test_a_method_may_say_outright_what_the_default_says_already() -> None:
     default = Training().learning_rate
-    said = Training(learning_rate=default)
+    said = TrainingSection(learning_rate=default)
     assert said.over({"learning_rate": 9.0}).learning_rate == default
-    assert Training().over({"learning_rate": 9.0}).learning_rate == 9.0
+    assert TrainingSection().over({"learning_rate": 9.0}).learning_rate == 9.0
+
+
+def test_the_length_of_inputs_is_the_evaluations_too_and_no_part_of_training() -> None:
+    section = TrainingSection(max_length=64, epochs=2)
+    assert section.alone == Training(epochs=2)
+    assert type(section.alone) is Training
 
 
 def test_the_default_limit_of_the_validation_part_is_512_rows() -> None:
@@ -298,7 +311,8 @@ junk = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from([*Benchmark.model_fields, *Training.model_fields, "x"]) | names,
+            st.sampled_from([*Benchmark.model_fields, *TrainingSection.model_fields, "x"])
+            | names,
             inner,
             max_size=4,
         )

@@ -1,25 +1,20 @@
-"""A cell is a value: the same question has the same id everywhere, another has another."""
+"""A cell is a view: it stands for steps, and says which of its settings each is made of."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from peftbench.spec import Cell, Training
-from peftbench.spec.frozen import canonical_json, digest
+from peftbench.spec import Cell, TestSet
+from peftbench.spec.frozen import canonical_json
 
 LITERAL: dict[str, Any] = {
     "model": {
         "name": "tiny",
         "identity": "sha256:00ff",
-        "dtype": "auto",
+        "dtype": "float32",
         "chat_template": True,
     },
     "method": {
@@ -39,21 +34,24 @@ LITERAL: dict[str, Any] = {
         "scheduler": "cosine",
         "warmup_fraction": 0.1,
         "max_grad_norm": 1.0,
-        "max_length": 1024,
         "precision": "float32",
         "validations": 4,
         "patience": None,
     },
     "max_length": 1024,
     "limits": {"train": None, "validation": 512, "test": None},
+    "sampling": None,
     "protocol": "strict",
+    "origin": None,
 }
 
 #: Changing this orphans every stored result: raise it only with the schema version.
-LITERAL_ID = "088164483a367225f6bc8fc7d3896bf4ff20ff33961422c5b18b6a0f22c228f2"
+LITERAL_ID = "e3281beebcaf64a452f5c0abbad461c07d11f69b920b443be5f71ea774b5b725"
+
+CELL = Cell.model_validate(LITERAL)
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
+def changed(path: str, value: Any) -> Cell:
     """The literal cell with one field set to another value."""
     raw: dict[str, Any] = json.loads(json.dumps(LITERAL))
     *parents, last = path.split(".")
@@ -61,80 +59,66 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     for parent in parents:
         inside = inside[parent]
     inside[last] = value
-    return raw
-
-
-def shuffled(value: Any) -> Any:
-    """The same mapping with its keys the other way round, at every depth."""
-    if isinstance(value, dict):
-        return {key: shuffled(inner) for key, inner in reversed(value.items())}
-    return value
+    return Cell.model_validate(raw)
 
 
 def test_the_literal_cell_has_its_id_of_old() -> None:
-    assert Cell.model_validate(LITERAL).id == LITERAL_ID
+    assert CELL.id == LITERAL_ID
 
 
-def test_the_order_of_keys_is_not_part_of_a_cell() -> None:
-    assert Cell.model_validate(shuffled(LITERAL)).id == LITERAL_ID
+def test_its_id_is_that_of_its_answers_to_the_test_split() -> None:
+    assert CELL.train is not None
+    assert CELL.id == CELL.predict().id == CELL.predict(TestSet()).id
+    assert CELL.predict().adapter == CELL.train.id
+    assert CELL.predict().method is None, "the adapter says what it is"
+    assert CELL.id.startswith(CELL.short_id)
+    assert len(CELL.short_id) == 12
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
-def test_another_process_computes_the_same_id(hash_seed: str) -> None:
-    program = (
-        "import json, sys; from peftbench.spec import Cell; "
-        "print(Cell.model_validate(json.load(sys.stdin)).id)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        input=json.dumps(shuffled(LITERAL)),
-        env=os.environ | {"PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == LITERAL_ID
-
-
-OTHER: dict[str, Any] = {
-    "model.name": "other",
+#: Fields that an adapter is made of, so that they are in its answers too.
+OF_THE_ADAPTER: dict[str, Any] = {
     "model.identity": "sha256:00fe",
-    "model.dtype": "float32",
+    "model.dtype": "bfloat16",
     "model.chat_template": False,
     "method.name": "ia3",
     "method.parameters": {},
     "method.parameters.rank": 9,
-    "method.parameters.dropout": 0.1,
     "method.parameters.target_modules": ["è"],
     "task.name": "generated_sums",
     "task.version": 2,
     "task.data": "generated v2",
     "seed": 2,
-    "training": None,
     "training.epochs": 2.0,
     "training.steps": 100,
-    "training.batch_size": 8,
-    "training.micro_batch_size": 4,
-    "training.gradient_checkpointing": True,
     "training.learning_rate": 0.00020000000000000004,
-    "training.weight_decay": 0.01,
-    "training.scheduler": "linear",
-    "training.warmup_fraction": 0.0,
     "training.max_grad_norm": None,
-    "training.max_length": 512,
-    "training.precision": "bfloat16",
-    "training.validations": 5,
-    "training.patience": 1,
     "max_length": 512,
     "limits.train": 1,
     "limits.validation": None,
+    "protocol": "peft-bench",
+    "origin": "peft-factory sha256:0",
+}
+#: Fields of how it is asked, which leave it as it is.
+OF_THE_ANSWERS: dict[str, Any] = {
     "limits.test": 1,
+    "sampling": {"samples": 5},
 }
 
 
-@pytest.mark.parametrize("path", OTHER)
-def test_every_setting_is_part_of_the_id(path: str) -> None:
-    assert Cell.model_validate(changed(path, OTHER[path])).id != LITERAL_ID
+@pytest.mark.parametrize("path", OF_THE_ADAPTER)
+def test_what_an_adapter_is_made_of_is_in_both_of_its_steps(path: str) -> None:
+    other = changed(path, OF_THE_ADAPTER[path])
+    assert other.train is not None
+    assert CELL.train is not None
+    assert other.train.id != CELL.train.id
+    assert other.id != CELL.id
+
+
+@pytest.mark.parametrize("path", OF_THE_ANSWERS)
+def test_how_an_adapter_is_asked_is_in_its_answers_alone(path: str) -> None:
+    other = changed(path, OF_THE_ANSWERS[path])
+    assert other.train == CELL.train
+    assert other.id != CELL.id
 
 
 def test_no_setting_of_a_cell_was_forgotten_above() -> None:
@@ -142,56 +126,72 @@ def test_no_setting_of_a_cell_was_forgotten_above() -> None:
         f"{name}.{inner}" if isinstance(value, dict) else name
         for name, value in LITERAL.items()
         for inner in (value if isinstance(value, dict) else [name])
+        if name != "training"  # each of its fields is in `test_steps.py`
     }
-    assert fields == {
-        *(path for path in OTHER if path.count(".") < 2 and path != "training"),
-        "protocol",  # so far there is one
-    }
-    assert LITERAL["training"].keys() == Training.model_fields.keys()
+    told = {path for path in (*OF_THE_ADAPTER, *OF_THE_ANSWERS) if path.count(".") < 2}
+    assert fields == {*(p for p in told if not p.startswith("training.")), "model.name"}
+    assert LITERAL.keys() == Cell.model_fields.keys()
+
+
+def test_what_a_model_is_called_is_no_part_of_its_steps() -> None:
+    other = changed("model.name", "models/a-copy-of-tiny")
+    assert other != CELL
+    assert other.train == CELL.train
+    assert other.id == CELL.id
+
+
+def test_what_trains_nothing_is_asked_as_its_method_and_for_no_seed() -> None:
+    bare = CELL.model_copy(update={"training": None, "seed": None})
+    assert bare.train is None
+    assert bare.predict().adapter is None
+    assert bare.predict().method == CELL.method
+    assert bare.id != CELL.id
+    assert bare.model_copy(update={"limits": {"train": 5}}).id == bare.id, (
+        "without training no training rows are read"
+    )
+
+
+def test_samples_are_drawn_by_the_runs_own_seed() -> None:
+    asked = changed("sampling", {"samples": 5})
+    assert CELL.predict().sampling_seed is None
+    assert asked.predict().sampling_seed == 1
+    assert asked.model_copy(update={"seed": 7}).predict().sampling_seed == 7
+    bare = asked.model_copy(update={"training": None, "seed": None})
+    assert bare.predict().sampling_seed == 0
+
+
+def test_every_test_set_is_a_step_of_its_own_on_the_same_adapter() -> None:
+    sets = [
+        TestSet(),
+        TestSet(name="mismatched"),
+        TestSet(name="hans", version=1, data="sha256:1"),
+        TestSet(name="hans", version=2, data="sha256:1"),
+        TestSet(name="hans", version=1, data="sha256:2"),
+    ]
+    asked = [CELL.predict(one) for one in sets]
+    assert len({one.id for one in asked}) == len(sets)
+    assert {one.adapter for one in asked} == {CELL.train.id if CELL.train else ""}
+    assert [one.test_set.is_perturbed for one in asked] == [False, False, True, True, True]
+
+
+def test_an_import_has_both_steps_though_nothing_of_its_training_is_told() -> None:
+    imported = changed("origin", "peft-factory sha256:0").model_copy(
+        update={"training": None, "seed": None}
+    )
+    assert imported.train is not None
+    assert imported.train.training is None
+    assert imported.predict().adapter == imported.train.id
+
+
+def test_a_copy_does_not_carry_the_id_along() -> None:
+    assert CELL.id  # computed before the copy is made
+    other = CELL.model_copy(update={"seed": 2})
+    assert other.id == changed("seed", 2).id != CELL.id
+    assert other.train == changed("seed", 2).train
 
 
 def test_a_cell_survives_the_store() -> None:
-    cell = Cell.model_validate(LITERAL)
-    again = Cell.model_validate_json(canonical_json(cell.model_dump(mode="json")))
-    assert again == cell
-    assert again.id == cell.id
-    assert cell.id.startswith(cell.short_id)
-    assert len(cell.short_id) == 12
-
-
-def test_a_whole_number_given_as_float_is_the_same_cell() -> None:
-    """YAML says `epochs: 3`, Python `3.0`: one question, one id."""
-    assert Cell.model_validate(changed("training.epochs", 3)).id == LITERAL_ID
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False).filter(
-        lambda number: abs(number) != float("inf")
-    ) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=10,
-)  # fmt: skip
-
-
-@settings(max_examples=100, deadline=None)
-@given(json_values)
-def test_canonical_json_is_json_and_forgets_only_the_order_of_keys(value: Any) -> None:
-    text = canonical_json(value)
-    assert json.loads(text) == value
-    assert canonical_json(json.loads(text)) == text
-    assert canonical_json(shuffled(value)) == text
-
-
-@settings(max_examples=100, deadline=None)
-@given(json_values, json_values)
-def test_different_values_have_different_digests(one: Any, other: Any) -> None:
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (digest(one) == digest(other)) == same
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_json_does_not_know_have_no_digest(number: float) -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        digest({"x": number})
+    again = Cell.model_validate_json(canonical_json(CELL.model_dump(mode="json")))
+    assert again == CELL
+    assert again.id == CELL.id
+    assert again.train == CELL.train

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import build_method, make_plan
 
 from peftbench import tasks
 from peftbench.errors import InvalidSpec
+from peftbench.methods._build import build
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping, read_benchmark, suite_names
 
 GROUPS = ("glue", "superglue", "commonsense", "maths", "code")
@@ -31,7 +32,7 @@ def test_a_suite_is_named_after_its_file_and_names_what_there_is(name: str) -> N
     assert suite.name == name
     assert suite.description
     for choice in suite.methods:
-        build_method(choice)
+        build(choice)
     for task in suite.tasks:
         assert tasks.get(task).headline
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from peftbench.spec.benchmark import Precision
+from peftbench.spec.cell import Cell
 from peftbench.spec.frozen import Frozen
 from peftbench.spec.steps import Base, CellMethod, Measure, Probe
 
@@ -129,3 +131,8 @@ class Cost(Frozen):
     def training_tokens_per_second(self) -> float | None:
         """Throughput of the median step."""
         return self.training_tokens / self.step_seconds if self.step_seconds else None
+
+
+def precision_of(cell: Cell) -> Precision:
+    """What the cell trains in; any will do where nothing is trained."""
+    return cell.training.precision if cell.training else "float32"

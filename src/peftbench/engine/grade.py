@@ -43,7 +43,8 @@ def grade(
     """
     clock, started_at = PhaseClock(), now()
     task = tasks.get(predict.task.name, predict.protocol)
-    before = results.looking_at([predict.id], "grade").get(predict.id, [])
+    graded = results.looking_at([predict.id], "grade").get(predict.id, [])
+    before = [one for one in graded if one.status == "finished"]
     earlier = before[-1].outcome if before else None
     assert earlier is None or isinstance(earlier, Graded)
     marks = results.file(before[-1], MARKS) if before else None
@@ -66,7 +67,7 @@ def grade(
     has_run = any(mark.verdict is not None for mark in found.marks)
     runner = execution.runner if execution and has_run else None
     is_own = not predict.test_set.is_perturbed
-    graded = Graded(
+    outcome = Graded(
         scores=found.scores if is_own else (),
         unavailable=found.unavailable,
         baselines=found.baselines,
@@ -91,7 +92,7 @@ def grade(
         counted = {"leaks": earlier.leaks, "rows_left_out": earlier.rows_left_out}
     else:
         counted = {}
-    return graded.model_copy(update=counted), found.marks
+    return outcome.model_copy(update=counted), found.marks
 
 
 def rows_of(results: Results, predict_id: str) -> list[Prediction]:

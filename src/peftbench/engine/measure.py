@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from peftbench.cost.alone import alone
-from peftbench.cost.measure import Meter
+from peftbench.cost.meter import Meter
 from peftbench.engine.host import ModelHost
 from peftbench.errors import PeftbenchError
 from peftbench.methods._build import rebuild
+from peftbench.spec import ModelChoice
 from peftbench.store import Claimed, Store
 
 
-def measure(claimed: Claimed, store: Store, host: ModelHost) -> str:
+def measure(
+    claimed: Claimed, store: Store, host: ModelHost, *, crashes_allowed: int
+) -> str:
     """Measure, and store the cost. Returns why it could not be measured, "" where it was:
     a cost that is not known is no result, and is measured another time."""
     work = claimed.work
@@ -18,9 +21,12 @@ def measure(claimed: Claimed, store: Store, host: ModelHost) -> str:
     assert step is not None
     if step.id in store.results.status([step.id]):
         return ""
+    if claimed.lease.crashes >= crashes_allowed:
+        return f"Its worker process died {claimed.lease.crashes} times over it."
     settings = step.method.model_copy(update={"location": work.location})
     with alone():
-        meter = Meter(host.base(step.base), work.model, step.base.dtype, step.probe)
+        model = ModelChoice(name=work.model, dtype=step.base.dtype)
+        meter = Meter(host.base(step.base), model, step.probe)
         try:
             cost = meter.cost(settings, rebuild(settings))
         except (PeftbenchError, RuntimeError) as error:

@@ -81,8 +81,8 @@ class Unit:
         and others go on. A full disk or a damaged store is nobody's result: it raises.
         """
         if self.lease.crashes >= self.crashes_allowed:
-            self._lost()
-        elif self._adapter_is_made():
+            self._give_up()
+        if self._adapter_is_made():
             for look in self.work.looks:
                 self._look(look)
         self.host.check()
@@ -254,20 +254,21 @@ class Unit:
         assert loaded is not None
         self.host.put_on("", run.method, loaded)
         self.host.take_off()
+        run.checkpoints.clear()
         if not self.store.results.restore(self.lease, result, staging, outcome):
+            _remove(staging)
             raise DataError(
                 f"The adapter of {train_id[:12]} was freed, and training it again here gave "
                 "other files: another machine, device or version of a package. `peftbench store "
                 f"check` shows both. Run it anew with --retry {train_id[:12]}."
             )
-        run.checkpoints.clear()
         found = self.store.results.adapter(self.store.results.by_id([train_id])[train_id])
         assert found is not None, "it was put back just now"
         return found
 
     def _graded(self, predict: Predict, step: Grade, staging: Path) -> Graded:
-        data = None
-        if not self.store.results.looking_at([predict.id], "grade"):
+        data, before = None, self.store.results.looking_at([predict.id], "grade")
+        if not any(one.status == "finished" for one in before.get(predict.id, ())):
             limits = {
                 "train": step.train_limit,
                 "validation": step.validation_limit,
@@ -311,6 +312,7 @@ class Unit:
     def _attempt(self, step: AnyStep, make: Callable[[Path], AnyOutcome | None]) -> None:
         """Do a step and commit what came of it, whatever that is."""
         staging = self.store.results.staging(step.id, self.lease.token)
+        self._run = None
         outcome: AnyOutcome | None
         try:
             with _refusals_told(self.store.folder):
@@ -332,8 +334,6 @@ class Unit:
             return
         assert isinstance(outcome, Outcome)
         status = outcome.status
-        if status != "finished":
-            self.host.distrust()
         is_whole = status == "finished"
         self.store.results.commit(self.lease, step, outcome, staging if is_whole else None)
         if not is_whole:
@@ -349,14 +349,17 @@ class Unit:
         said = {"status": status, "error": error, "manifest": manifest, **seconds}
         return OUTCOMES[step.kind].model_validate(said)
 
-    def _lost(self) -> None:
-        step: AnyStep = self.work.train or self.work.looks[0].predict
-        if self._result(step) is None:
-            reason = (
-                f"Its worker process died {self.lease.crashes} times over it, perhaps killed "
-                "for its memory. Try a smaller batch, then --retry lost."
-            )
-            self.store.results.commit(self.lease, step, self._failure(step, "lost", reason))
+    def _give_up(self) -> None:
+        """Of the first step that is not done, as the one that workers died over."""
+        done = self.store.results.status(self.work.step_ids)
+        step = next((one for one in self.work.steps if one.id not in done), None)
+        if step is None:
+            return
+        reason = (
+            f"Its worker process died {self.lease.crashes} times over it, perhaps killed "
+            "for its memory. Try a smaller batch, then --retry lost."
+        )
+        self.store.results.commit(self.lease, step, self._failure(step, "lost", reason))
         self.statuses.append("lost")
 
     def _free_if_large(self) -> None:

@@ -114,7 +114,12 @@ class WorkerLoop:
         if self._host is None:
             self._host = ModelHost(self.job.models, self.job.data_dir)
         if claimed.work.measure is not None:
-            reason = measure(claimed, self.store, self._host)
+            reason = measure(
+                claimed,
+                self.store,
+                self._host,
+                crashes_allowed=self.job.crashes_allowed,
+            )
             return "measured", reason
         unit = Unit(
             work=claimed.work,
@@ -170,12 +175,12 @@ def main(job: Job) -> None:
     _log_to(job.store / "logs")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    import torch
-
-    torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
     store = Store.open(job.store, create=False)
     try:
+        import torch  # seconds, in which the run may end
+
+        torch.set_num_threads(job.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
         WorkerLoop(job, store).work()
     except KeyboardInterrupt:
         pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -105,20 +106,27 @@ class TuningSource:
     names: dict[str, str] = field(default_factory=dict)
     """What people call the trials that were asked for, by unit."""
     _asked: set[str] = field(default_factory=set)
-    _states: dict[str, _State] = field(default_factory=dict)
+    _asked_untuned: bool = False
+
+    @cached_property
+    def _states(self) -> list[_State]:
+        return [_State(study) for study in studies(self.plan)]
 
     def ask(self) -> Sequence[Work] | None:
         """What is wanted now; None: all searches have ended and their final runs are wanted."""
-        works = [] if self._states else self._untuned()
-        for study in self._open():
-            state = self._states[study.key]
+        works = [] if self._asked_untuned else self._untuned()
+        self._asked_untuned = True
+        for state in self._open():
             trials = self._advance(state)
-            for one, template in zip(trials, study.templates, strict=False):
-                name = f"{template.model} · {template.label} · {template.cell.task.name}"
+            for one in trials:
+                assert one.train is not None
+                whose, task = state.study.templates[0], one.train.task.name
+                name = f"{whose.model} · {whose.label} · {task}"
                 self.names.setdefault(one.unit, f"{name} · trial {len(state.tried)}")
             works += trials
             if state.is_over:
-                works += self._final_works(study, state)
+                works += self._final_works(state)
+                state.is_final = True
         new = [one for one in works if not set(one.step_ids) <= self._asked]
         self._asked |= {step_id for one in new for step_id in one.step_ids}
         if not new and not self._open():
@@ -128,27 +136,29 @@ class TuningSource:
     def settled(self) -> Plan:
         """The plan with every tuned cell at its chosen settings; of a search that goes on,
         at the best so far."""
-        found = {study.key: state.tried for study, state in self._all()}
-        return _final(self.plan, [study for study, _ in self._all()], found)
+        return _final(self.plan, self._up_to_date())
+
+    def trials_left(self) -> int:
+        """How many trials are still to come, of all searches together."""
+        return sum(one.study.tuning.trials - len(one.tried) for one in self._up_to_date())
+
+    def _up_to_date(self) -> Sequence[_State]:
+        for state in self._states:
+            self._advance(state)
+        return self._states
 
     def _untuned(self) -> list[Work]:
         """The runs of cells that have nothing to tune."""
         cells = [one for one in self.plan.cells if one.cell.training is None]
         return wanted(cells, self.store.results, keep_adapters=self.keep_adapters)
 
-    def _all(self) -> list[tuple[Study, _State]]:
-        if not self._states:
-            self._states = {one.key: _State(one) for one in studies(self.plan)}
-        return [(state.study, state) for state in self._states.values()]
-
-    def _open(self) -> list[Study]:
-        return [study for study, state in self._all() if not state.is_over]
+    def _open(self) -> list[_State]:
+        return [state for state in self._states if not state.is_final]
 
     def _advance(self, state: _State) -> list[Work]:
         """Go on through the trials that are done; what the first that is not wants."""
         while not state.is_over:
-            settings = suggest(state.study, state.tried)
-            works = state.study.works(settings, state.earlier)
+            settings, works = state.trial
             outcomes = self._outcomes(works)
             missing = [
                 one for one, found in zip(works, outcomes, strict=True) if found is None
@@ -160,8 +170,8 @@ class TuningSource:
                 for template, found in zip(state.study.templates, outcomes, strict=True)
                 if found is not None
             }
-            state.earlier.append(by_task)
-            state.tried.append(_result(len(state.tried), settings, works, outcomes))
+            result = _result(len(state.tried), settings, works, outcomes)
+            state.take(result, by_task)
         return []
 
     def _outcomes(self, works: Sequence[Work]) -> list[Tried | None]:
@@ -180,11 +190,10 @@ class TuningSource:
             outcomes.append(_as_tried(result.outcome) if result else None)
         return outcomes
 
-    def _final_works(self, study: Study, state: _State) -> list[Work]:
+    def _final_works(self, state: _State) -> list[Work]:
         """The runs with the settings that a search chose."""
-        part = _final(self.plan, [study], {study.key: state.tried})
-        own = {(t.model, t.label, t.cell.task.name) for t in study.templates}
-        cells = [p for p in part.cells if (p.model, p.label, p.cell.task.name) in own]
+        own = {_place(one) for one in state.study.templates}
+        cells = [p for p in _final(self.plan, [state]).cells if _place(p) in own]
         return wanted(cells, self.store.results, keep_adapters=self.keep_adapters)
 
 
@@ -195,6 +204,23 @@ class _State:
     study: Study
     tried: list[TrialResult] = field(default_factory=list)
     earlier: list[Mapping[str, Tried]] = field(default_factory=list)
+    is_final: bool = False
+    """Whether the final runs were asked for."""
+    _trial: tuple[Mapping[str, Any], Sequence[Work]] | None = None
+
+    @property
+    def trial(self) -> tuple[Mapping[str, Any], Sequence[Work]]:
+        """Settings and runs of the trial that is next."""
+        if self._trial is None:
+            settings = suggest(self.study, self.tried)
+            self._trial = settings, self.study.works(settings, self.earlier)
+        return self._trial
+
+    def take(self, result: TrialResult, by_task: Mapping[str, Tried]) -> None:
+        """Take in how it ended."""
+        self.tried.append(result)
+        self.earlier.append(by_task)
+        self._trial = None
 
     @property
     def is_over(self) -> bool:
@@ -378,28 +404,28 @@ def _as_tried(outcome: object) -> Tried:
     )
 
 
-def _final(
-    plan: Plan, found: Sequence[Study], tried: Mapping[str, Sequence[TrialResult]]
-) -> Plan:
+def _final(plan: Plan, states: Sequence[_State]) -> Plan:
     """The plan with every cell of these searches at its chosen settings."""
-    chosen: dict[tuple[str, str, str], tuple[Study, TrialResult]] = {}
-    for study in found:
-        if not tried[study.key]:
-            continue
-        best = best_trial(tried[study.key], higher=study.higher)
-        for planned in study.templates:
-            place = planned.model, planned.label, planned.cell.task.name
-            chosen[place] = study, best
+    by_place = {
+        _place(template): state
+        for state in states
+        if state.tried
+        for template in state.study.templates
+    }
     cells = []
     for planned in plan.cells:
-        place = planned.model, planned.label, planned.cell.task.name
-        if place in chosen:
-            study, best = chosen[place]
+        state = by_place.get(_place(planned))
+        if state is not None:
+            best = best_trial(state.tried, higher=state.study.higher)
             planned = planned.model_copy(
                 update={
                     "cell": with_settings(planned.cell, best.settings),
-                    "trials": tuple(tried[study.key]),
+                    "trials": tuple(state.tried),
                 }
             )
         cells.append(planned)
     return replace(plan, cells=tuple(cells))
+
+
+def _place(planned: PlannedCell) -> tuple[str, str, str]:
+    return planned.model, planned.label, planned.cell.task.name

@@ -19,7 +19,16 @@ Status = Literal["finished", "diverged", "oom", "failed", "lost"]
 Kind = Literal["run", "imported", "published"]
 
 #: What is said of the making and not of the thing made.
-CIRCUMSTANCES = frozenset({"manifest", "seconds", "wall_seconds", "provenance"})
+CIRCUMSTANCES = frozenset(
+    {
+        "manifest",
+        "seconds",
+        "wall_seconds",
+        "provenance",
+        "graded_at",
+        "peftbench_version",
+    }
+)
 
 
 class Provenance(Frozen):

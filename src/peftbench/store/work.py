@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftbench.spec.frozen import Frozen
-from peftbench.spec.steps import Grade, Measure, Predict, Train, Trial
+from peftbench.spec.steps import AnyStep, Grade, Measure, Predict, Train, Trial
 
 
 class Look(Frozen):
@@ -35,10 +35,13 @@ class Work(Frozen):
     """Whether the adapter stays when the work is done, however large it is."""
 
     @property
+    def steps(self) -> tuple[AnyStep, ...]:
+        """All its steps, in the order they are done."""
+        looks = (step for one in self.looks for step in (one.predict, one.grade))
+        every = (self.train, self.trial, self.measure, *looks)
+        return tuple(step for step in every if step is not None)
+
+    @property
     def step_ids(self) -> tuple[str, ...]:
-        """Ids of all its steps."""
-        looks = (
-            (one.predict.id, *([one.grade.id] if one.grade else [])) for one in self.looks
-        )
-        rest = (step.id for step in (self.train, self.trial, self.measure) if step)
-        return (*rest, *(step_id for look in looks for step_id in look))
+        """Their ids."""
+        return tuple(step.id for step in self.steps)

@@ -1,0 +1,286 @@
+"""Worker processes on this machine: those that die are replaced, and what they die over is
+given up in the end, while all else goes on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from in_process import kinds, missing, plan, work
+
+from peftbench.engine.local import Fixed, LocalEngine
+from peftbench.errors import StoreError
+from peftbench.store import Event, Store, Work
+
+#: BitFit whose process dies in its second step, as often as it is told; it writes down every
+#: training that begins.
+FRAGILE = '''
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from peftbench.methods import Hook
+from peftbench.methods.bitfit import Bitfit
+
+LOG = Path(os.environ["FRAGILE_LOG"])
+
+class Dying(Hook):
+    def __init__(self, name, deaths):
+        self.name, self.deaths = name, deaths
+
+    def after_step(self, step):
+        if step == 1 and LOG.read_text().split().count(self.name) <= self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+@dataclass(frozen=True, kw_only=True)
+class Fragile(Bitfit):
+    """BitFit, fragile."""
+
+    name: str = "x"
+    deaths: int = 0
+
+    def hook(self, adapted, context):
+        with LOG.open("a") as log:
+            log.write(f"{self.name}\\n")
+        return Dying(self.name, self.deaths)
+
+    def peft_fields(self, shapes):
+        fields = super().peft_fields(shapes)
+        return {n: v for n, v in fields.items() if n not in ("name", "deaths")}
+
+METHOD = Fragile
+'''
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where each training of the plug-in is told."""
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    (tmp_path / "log").touch()
+    monkeypatch.setenv("FRAGILE_LOG", os.fspath(tmp_path / "log"))
+    monkeypatch.setenv("PEFTBENCH_PLUGINS", os.fspath(tmp_path / "fragile.py"))
+    return tmp_path / "log"
+
+
+def fragile(name: str, deaths: int = 0) -> dict[str, object]:
+    parameters = {"name": name, "deaths": deaths}
+    return {"name": "fragile", "label": name, "parameters": parameters}
+
+
+@pytest.mark.slow
+def test_workers_that_die_are_replaced_and_what_kills_them_is_lost(
+    tmp_path: Path, log: Path
+) -> None:
+    made = plan(methods=[fragile("once", 1), fragile("always", 99), fragile("never")])
+    heard: list[Event] = []
+    with Store.open(tmp_path / "store") as store:
+        engine = LocalEngine(
+            store,
+            made.models,
+            None,
+            workers=1,
+            listen=heard.append,
+            checkpoint_seconds=0.0,
+            crashes_allowed=2,
+        )
+        engine.work_through(Fixed(missing(made, store)))
+        once, always, never = [store.records(made.cells)[p.cell.id] for p in made.cells]
+        assert [once.status, always.status, never.status] == [
+            "finished",
+            "lost",
+            "finished",
+        ]
+        assert once.manifest.resumed == 1, "from the checkpoint of its first step"
+        assert always.error is not None
+        assert "died 2 times" in always.error
+        assert kinds(store).count("train") == 3
+    assert log.read_text().split() == ["once", "once", "always", "always", "never"]
+    ended = [(one.what, one.unit) for one in heard if one.what in ("finished", "lost")]
+    units = [p.cell.train.id for p in made.cells if p.cell.train]
+    assert sorted(ended) == sorted(
+        zip(["finished", "lost", "finished"], units, strict=True)
+    )
+    assert any(one.what == "step" for one in heard), "how far training is"
+
+
+RUN = """
+import sys, peftbench
+peftbench.run(sys.argv[1], store=sys.argv[2], workers=1, measure_costs=False)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """A run of its own process, as in a script without `if __name__ == "__main__"`."""
+    spec = folder / "spec.yaml"
+    spec.write_text(
+        "name: together\nmodels: [tiny]\ntasks: [generated_mood]\nseeds: [1, 2]\n"
+        "methods: [base, {name: fragile, label: a, parameters: {name: a}},"
+        " {name: fragile, label: b, parameters: {name: b}}]\n"
+        "training: {steps: 4, batch_size: 4, validations: 1, max_length: 64}\n"
+        "limits: {train: 16, validation: 8, test: 8}\n"
+    )
+    (folder / "run.py").write_text(RUN)
+    return subprocess.Popen(
+        [sys.executable, str(folder / "run.py"), str(spec), str(folder / "store")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_store_do_every_step_once_and_both_end(
+    tmp_path: Path, log: Path
+) -> None:
+    runs = [start(tmp_path) for _ in range(2)]
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert sorted(log.read_text().split()) == ["a", "a", "b", "b"], "one for each seed"
+    with Store.open(tmp_path / "store", create=False) as store:
+        assert sorted(kinds(store)) == [*["grade"] * 5, *["predict"] * 5, *["train"] * 4]
+        assert store.results.contradictions() == []
+        folders = {path.name for path in (tmp_path / "store" / "files").iterdir()}
+        assert folders == set(store.results.folders()), "nothing was made and dropped"
+    with sqlite3.connect(tmp_path / "store" / "store.sqlite") as connection:
+        [holders] = connection.execute("select count(*) from claims where holder != ''")
+        [left] = connection.execute("select count(*) from wanted where not is_done")
+        [events] = connection.execute("select count(*) from events where what = 'broken'")
+    assert (holders, left, events) == ((0,), (0,), (0,))
+
+
+# The parent, with workers that are none
+
+
+class Process:
+    """Stands for a worker process that has ended with this code; None: it goes on."""
+
+    def __init__(self, code: int | None) -> None:
+        self.exitcode = code
+
+    def terminate(self) -> None:
+        """Nothing to end."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """It has ended."""
+
+    def is_alive(self) -> bool:
+        return False
+
+
+class Doomed(LocalEngine):
+    """An engine all of whose workers die before they do anything."""
+
+    started = 0
+
+    def _start(self) -> None:
+        self.started += 1
+        self._processes[f"worker {self.started}"] = Process(-9)
+
+
+def test_workers_that_die_without_end_stop_the_run(tmp_path: Path) -> None:
+    made = plan(methods=["base"])
+    with Store.open(tmp_path / "store") as store:
+        engine = Doomed(store, made.models, None, workers=2)
+        with pytest.raises(StoreError, match=r"10 workers died .*exit code -9.*\blogs\b"):
+            engine.work_through(Fixed(missing(made, store)))
+        assert store.results.step_ids() == []
+
+
+def test_what_is_broken_about_a_worker_stops_the_run_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    made = plan(methods=["base"])
+
+    class Broken(LocalEngine):
+        def _start(self) -> None:
+            self.store.queue(self.run).tell("broken", "", "The disk is full.")
+            self._processes["worker"] = Process(0)
+
+    with Store.open(tmp_path / "store") as store:
+        engine = Broken(store, made.models, None, workers=1)
+        with pytest.raises(StoreError, match=r"^The disk is full\.$"):
+            engine.work_through(Fixed(missing(made, store)))
+
+
+def test_nothing_wanted_starts_nobody(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        engine = Doomed(store, {}, None, workers=2)
+        engine.work_through(Fixed([]), Fixed([]))
+        assert engine.started == 0
+
+
+def test_costs_are_measured_by_one_worker_before_others_start(tmp_path: Path) -> None:
+    """What is measured wants the machine to itself."""
+    from peftbench.planning.costs import unmeasured
+
+    made = plan(methods=["base", "bitfit"])
+    counts: list[tuple[int, int]] = []
+
+    class Counting(LocalEngine):
+        def _start(self) -> None:
+            """Stands for a worker that does all that is wanted by now."""
+            queue = self.store.queue(self.run)
+            self._processes[f"worker {len(counts)}"] = Process(None)
+            counts.append((len(self._processes), len(queue.units_left())))
+            if len(self._processes) == 1 or len(counts) == 3:
+                while claimed := queue.claim("worker", lease_seconds=60):
+                    queue.done(claimed, "finished")
+
+    with Store.open(tmp_path / "store") as store:
+        engine = Counting(store, made.models, None, workers=3)
+        costs = unmeasured(made.cells, made.models, store.results)
+        works = [Work(unit=f"{i}", model="tiny") for i in range(3)]
+        engine.work_through(Fixed(costs), Fixed(works))
+    assert counts == [(1, 2), (2, 3), (3, 3)]
+
+
+def test_a_source_is_asked_until_it_wants_nothing_more(tmp_path: Path) -> None:
+    made = plan(methods=["base", "bitfit"])
+
+    class OneByOne:
+        """Wants the next piece when the one before is done, as a search does."""
+
+        def __init__(self, works: Sequence[Work], store: Store) -> None:
+            self.left, self.store, self.asked = list(works), store, 0
+
+        def ask(self) -> Sequence[Work] | None:
+            self.asked += 1
+            return [self.left.pop(0)] if self.left else None
+
+    class Doing(LocalEngine):
+        def _start_missing(self, queue: object, workers: int) -> None:
+            own = self.store.queue(self.run)
+            while claimed := own.claim("worker", lease_seconds=60):
+                own.done(claimed, "finished")
+
+    with Store.open(tmp_path / "store") as store:
+        source = OneByOne(missing(made, store), store)
+        heard: list[Event] = []
+        engine = Doing(store, made.models, None, workers=1, listen=heard.append)
+        engine.work_through(source)
+        assert source.asked == 3
+        assert [one.what for one in heard] == ["finished", "finished"]
+
+
+def test_a_result_of_a_killed_run_is_taken_over_when_its_lease_is_over(
+    tmp_path: Path,
+) -> None:
+    """A whole run that was killed leaves a lease, and no crash: the next waits for its end,
+    by the database's clock alone."""
+    made = plan(methods=["base"])
+    with Store.open(tmp_path / "store") as store:
+        asked = missing(made, store)
+        queue = store.queue("killed")
+        queue.open()
+        queue.want(asked)
+        assert queue.claim("killed", lease_seconds=2.0) is not None
+        start_of_wait = time.monotonic()
+        work(made, store)
+        assert time.monotonic() - start_of_wait > 1.5
+        [record] = store.records(made.cells).values()
+        assert record.status == "finished"
