@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test coverage install tiny lint
+.PHONY: quickstart test nightly coverage install tiny lint
 
 quickstart: install
 	$(BIN)/peftbench run quickstart --store runs/quickstart
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+
+# With every method on all architectures; see CONTRIBUTING.md.
+nightly:
+	PEFTBENCH_ROTATION=all $(MAKE) test
 
 coverage:
 	$(MAKE) test PYTEST_ARGUMENTS="--cov=peftbench --cov-report=term-missing:skip-covered"
@@ -18,8 +22,8 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 # Pre-train the embedded model again; see recipes/tiny/README.md.

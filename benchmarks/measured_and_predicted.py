@@ -14,14 +14,14 @@ import shlex
 import sys
 from collections.abc import Iterator
 
-from peftbench.cost.costs import Cost
-from peftbench.engine.costs import (
+from peftbench.cost.compare import (
     NoCost,
     default_probe,
     measure_all,
     predict_all,
     this_device,
 )
+from peftbench.cost.costs import Cost
 from peftbench.manifest import packages, system
 from peftbench.models import describe
 from peftbench.report import numbers

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
+from architecture_rotation import Rotation
 from peftbench.evaluation.sandbox import Bubblewrap, unavailable
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_report_header() -> str:
+    """Which methods are tried on which architectures, and how to repeat that."""
+    return f"architectures: {Rotation.today()}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_imported_stays() -> None:
+    """The garbage collector looks no more at what was there before a file's tests.
+
+    That is more than a million objects of libraries and of pytest, and tests that ask for
+    a collection spend their time on them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from peftbench.engine.plan import build_method
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from peftbench.methods._build import build
 from peftbench.spec import (
     Budget,
     Limits,
     MethodChoice,
     ModelChoice,
     Sampling,
-    Training,
+    TrainingSection,
     Tuning,
     from_mapping,
 )
@@ -55,7 +55,7 @@ def test_every_yaml_block_is_a_spec_or_a_part_of_one(block: str) -> None:
     rest = {"name": "x", "models": ["tiny"], "methods": ["lora"], "tasks": ["rte"]}
     benchmark = from_mapping(rest | yaml.safe_load(block))
     for choice in benchmark.methods:
-        build_method(choice)
+        build(choice)
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -117,7 +117,7 @@ def rows(text: str, header: str) -> list[list[str]]:
         ("The whole", Benchmark),
         ("A model", ModelChoice),
         ("A method", MethodChoice),
-        ("`training`", Training),
+        ("`training`", TrainingSection),
         ("`limits`", Limits),
         ("`budget`", Budget),
         ("`sampling`", Sampling),

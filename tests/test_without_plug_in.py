@@ -60,8 +60,8 @@ from peftbench import tasks
 from peftbench.evaluation.metrics import Answers
 from peftbench.evaluation.score import grade, task_facts
 from peftbench.methods._build import about
-from peftbench.spec import CellMethod, CellTask
-from peftbench.store import PlannedCell, Record, Store, Worker
+from peftbench.spec import CellMethod, CellTask, Grade, Training
+from peftbench.store import Graded, PlannedCell, Predicted, Store, Trained
 sys.path.insert(0, {tests!r})
 from store.parts import cell, manifest
 
@@ -71,17 +71,22 @@ for name, wrong in (("lora", 4), ("careful", 1)):
         update=dict(
             method=CellMethod(name=name, parameters=dict()),
             task=CellTask(name="dictation", version=1, data="sha256:0"),
+            training=Training(),
         )
     )
     words = [str(place) for place in range(10)]
     answers = Answers(predicted=["?"] * wrong + words[wrong:], targets=words)
-    record = Record(
-        cell=asked, task=task_facts(task), method=about(asked.method), status="finished",
-        manifest=manifest(), scores=grade(task, answers).scores,
+    graded = Graded(scores=grade(task, answers).scores)
+    step = Grade(predictions=asked.id, metrics=task.metrics, scorer="")
+    store.results.commit(None, asked.train, Trained(manifest=manifest()))
+    store.results.commit(None, asked.predict(), Predicted())
+    store.results.commit(None, step, graded)
+    planned.append(
+        PlannedCell(
+            cell=asked, model="tiny", label=name, task=task_facts(task),
+            method=about(asked.method),
+        )
     )
-    lease = store.claim([asked.id], Worker.here(), lease_seconds=60)
-    store.commit(lease, record)
-    planned.append(PlannedCell(asked, "tiny", name))
 store.add_benchmark("heard", origin="test", spec=dict(name="heard"), cells=planned)
 """
 

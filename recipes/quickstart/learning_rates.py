@@ -16,7 +16,6 @@ from statistics import fmean
 
 import peftbench
 from peftbench.spec import read_benchmark
-from peftbench.store import Store
 
 GRID = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 SEED = 0
@@ -43,14 +42,12 @@ def main() -> None:
             for rate in GRID
         ],
     }
-    peftbench.run(spec, store=store, measure_costs=False)
     scores: dict[str, list[float]] = defaultdict(list)
-    opened = Store.open(store, create=False)
-    [benchmark] = opened.benchmarks()
-    records = opened.records(planned.cell.id for planned in benchmark.cells)
-    for planned in benchmark.cells:
-        looks = records[planned.cell.id].validations
-        scores[planned.label].append(max((look.score for look in looks), default=0.0))
+    with peftbench.Experiment(spec, store=store) as experiment:
+        experiment.run(measure_costs=False)
+        for planned, record in experiment.ended():
+            best = max((look.score for look in record.validations), default=0.0)
+            scores[planned.label].append(best)
     print("| method | " + " | ".join(f"{rate:g}" for rate in GRID) + " | chosen |")
     print("|---|" + "---:|" * (len(GRID) + 1))
     for method in suite.methods:

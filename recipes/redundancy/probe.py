@@ -30,6 +30,7 @@ from typing import Any
 import peftbench
 from peftbench.models import Shapes, describe
 from peftbench.report.numbers import score
+from peftbench.results import stored_benchmark
 from peftbench.spec import ModelChoice, from_mapping
 from peftbench.store import PlannedCell, Store, StoredBenchmark
 
@@ -39,17 +40,14 @@ DENSITY = "tokens selected, "
 def main() -> None:
     """Rank, choose, train what the store does not hold yet, and print a table per task."""
     asked = arguments()
-    store = Store.open(asked.store, create=False)
-    try:
-        source = next(b for b in store.benchmarks() if b.name == asked.benchmark)
+    with Store.open(asked.store, create=False) as store:
+        source = stored_benchmark(store, asked.benchmark)
         model = from_mapping(source.spec).models[0]
         sizes = module_sizes(model, rank=lora_settings(source)["rank"])
         ranked = {
             task: rank_modules(store, source, task, asked.label, sizes)
             for task in dict.fromkeys(planned.cell.task.name for planned in source.cells)
         }
-    finally:
-        store.close()
     budget = asked.fraction * sum(sizes.values())
     for task, rankings in ranked.items():
         choices = {name: within(order, sizes, budget) for name, order in rankings.items()}
@@ -110,7 +108,7 @@ def rank_modules(
 def densities(store: Store, cells: Sequence[PlannedCell]) -> dict[str, float]:
     """Mean share of tokens that each module's update reaches."""
     found: dict[str, list[float]] = defaultdict(list)
-    for record in store.records(planned.cell.id for planned in cells).values():
+    for record in store.records(cells).values():
         for name, share in record.facts.items():
             if name.startswith(DENSITY):
                 found[name.removeprefix(DENSITY)].append(share)
@@ -126,8 +124,10 @@ def norms(
     from safetensors.torch import load_file
 
     found: dict[str, list[float]] = defaultdict(list)
+    runs = store.results.by_id(one.cell.train.id for one in cells if one.cell.train)
     for planned in cells:
-        folder = store.evaluations.adapter(planned.cell.id)
+        run = runs.get(planned.cell.train.id) if planned.cell.train else None
+        folder = store.results.adapter(run) if run else None
         if folder is None:
             raise SystemExit("The store keeps no adapters: run with `keep_adapters: true`.")
         settings = planned.cell.method.parameters

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from peftbench._peft import register_when_imported
 
 if TYPE_CHECKING:
-    from peftbench.api import Experiment, News, Results, run
+    from peftbench.api import Experiment, News, Results, run, task_from_frame
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "News", "Results", "__version__", "run"]
+__all__ = ["Experiment", "News", "Results", "__version__", "run", "task_from_frame"]
 
 
 register_when_imported()  # so that `PeftModel.from_pretrained` opens our adapters

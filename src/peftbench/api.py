@@ -3,98 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from peftbench import tasks
 from peftbench.catalogue import plug_in
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.models import ModelSource, resolve
+from peftbench.news import Listen, Narrator, News, unheard
 from peftbench.planning.plan import Plan, make_plan
-from peftbench.planning.wanted import wanted
-from peftbench.scoring import Summary, summarise, to_rows
-from peftbench.scoring.summarise import ROW_FIELDS
+from peftbench.planning.wanted import Need, needs, wanted
+from peftbench.results import Results, advice, results, stored_benchmark
 from peftbench.spec import Benchmark, Trial, from_mapping, read_benchmark
-from peftbench.store import (
-    Event,
-    PlannedCell,
-    Record,
-    Store,
-    StoredBenchmark,
-    Trained,
-    Work,
-    row_scores,
-)
+from peftbench.spec.read import is_task_file
+from peftbench.store import PlannedCell, Record, Store, StoredBenchmark, Work
 from peftbench.store._files import explained
+from peftbench.tasks._frames import FrameTask, task_from_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from peftbench.engine.regrade import Regraded
-    from peftbench.report import Format
+    from peftbench.report.advice import Advice
     from peftbench.search.tuning import TuningSource
 
+__all__ = [
+    "Experiment",
+    "News",
+    "Results",
+    "data_folder",
+    "find_cell",
+    "results",
+    "run",
+    "stored_benchmark",
+    "task_from_frame",
+]
+
 Spec = str | Path | Mapping[str, Any] | Benchmark
-
-
-@dataclass(frozen=True)
-class News:
-    """Something that happened in a run."""
-
-    what: Literal["started", "step", "measured", "ended", "dropped"]
-    name: str
-    """What it happened to, as people call it."""
-    unit: str
-    step: int = 0
-    steps: int = 0
-    said: str = ""
-    """Of what ended: its score, or why there is none."""
-
-
-Listen = Callable[[News], None]
-
-
-@dataclass(frozen=True)
-class Results:
-    """The results of one benchmark in one store."""
-
-    summary: Summary
-    store: Path
-
-    def to_frame(self, *, all_metrics: bool = False) -> pd.DataFrame:
-        """One row for every model, method, task and seed with a headline score, and with
-        `all_metrics` further rows for the task's other metrics and test sets."""
-        import pandas as pd
-
-        frame = pd.DataFrame(to_rows(self.summary), columns=list(ROW_FIELDS))
-        return frame if all_metrics else frame[frame["is_headline"]].reset_index(drop=True)
-
-    def render(self, format: Format) -> str:  # noqa: A002 - the word of the command line
-        """The report as "html", "md", "latex", "csv" or "json"."""
-        from peftbench.report import render
-
-        return render(self.summary, format)
-
-    def write_report(self) -> Path:
-        """Write `report.html` into the store's folder; returns its path."""
-        path = self.store / "report.html"
-        with explained(self.store):
-            path.write_text(self.render("html"), "utf-8")
-        return path
-
-    def __repr__(self) -> str:
-        """A table of scores, as in a terminal."""
-        return self.render("md")
-
-    def _repr_html_(self) -> str:
-        """The table of scores, in a notebook."""
-        frame = self.to_frame().pivot_table(
-            index=["model", "method"], columns="task", values="score", sort=False
-        )
-        html: str = frame.to_html(float_format="{:.3f}".format)
-        return html
 
 
 class Experiment:
@@ -102,7 +51,8 @@ class Experiment:
 
     Parameters
     ----------
-    spec : a YAML file, the name of a shipped suite, a mapping, or a `Benchmark`
+    spec : a YAML file, the name of a shipped suite, a mapping, or a `Benchmark`; among the
+        `tasks` of a mapping may be what `task_from_frame` returns
     store : folder of the results; by default `runs/<name of the benchmark>`
     data_dir : folder of task rows; by default PEFTBENCH_DATA_DIR, else the hub
     plugins : Python or YAML files with methods, tasks or metrics of your own
@@ -114,17 +64,24 @@ class Experiment:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: Spec | StoredBenchmark,
         *,
         store: str | Path | None = None,
         data_dir: str | Path | None = None,
         plugins: Iterable[str | Path] = (),
     ) -> None:
         plug_in([Path(file) for file in plugins])
-        self.benchmark, self.origin = as_benchmark(spec)
         self.data_dir = data_folder(data_dir)
-        self.folder = Path(store or Path("runs") / self.benchmark.name)
-        self._stored: StoredBenchmark | None = None
+        self._frames: tuple[FrameTask, ...] = ()
+        self._stored = spec if isinstance(spec, StoredBenchmark) else None
+        if isinstance(spec, StoredBenchmark):
+            self.name, self.origin = spec.name, spec.origin
+        else:
+            if isinstance(spec, Mapping):
+                spec = self._with_frames(spec, store)
+            self.benchmark, self.origin = as_benchmark(spec)
+            self.name = self.benchmark.name
+        self.folder = Path(store or Path("runs") / self.name)
 
     @classmethod
     def open(
@@ -133,33 +90,48 @@ class Experiment:
         benchmark: str | None = None,
         *,
         data_dir: str | Path | None = None,
+        plugins: Iterable[str | Path] = (),
     ) -> Self:
-        """A benchmark that was run in a store, by default its newest, as it was run."""
+        """A benchmark of a store, by default its newest, as it was run or imported."""
         with Store.open(Path(store), create=False) as opened:
             stored = stored_benchmark(opened, benchmark)
-        found = cls(from_mapping(stored.spec), store=store, data_dir=data_dir)
-        found.origin, found._stored = stored.origin, stored
-        return found
+        return cls(stored, store=store, data_dir=data_dir, plugins=plugins)
+
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        """What was asked for; raises `InvalidSpec` where that was an import."""
+        assert self._stored is not None, "else it is there from the beginning"
+        return from_mapping(self._stored.spec, f"the benchmark {self.name}")
 
     @cached_property
     def plan(self) -> Plan:
-        """All cells and what they need, with nothing loaded."""
+        """All cells and what they need, with nothing loaded; of an opened one, as it was run."""
+        with explained(self.folder):
+            for one in self._frames:
+                one.write(self.folder)
         if self._stored is not None:
             return self._plan_as_run(self._stored)
         return make_plan(self.benchmark, self.data_dir)
 
     @cached_property
     def store(self) -> Store:
-        """The store, made if it is not there."""
-        return Store.open(self.folder)
+        """The store; made if it is not there and nothing was opened."""
+        return Store.open(self.folder, create=self._stored is None)
+
+    # Running
 
     def missing(self) -> list[Work]:
         """What the store does not have yet, one piece for each adapter."""
         return wanted(
-            self.plan.cells,
+            self.settled.cells,
             self.store.results,
             keep_adapters=self.benchmark.keep_adapters,
         )
+
+    def needs(self) -> dict[str, Need]:
+        """What the cells that are not done need, by id: all of a "run", or, where there is an
+        adapter, to "ask" it or to "grade" its answers."""
+        return needs(self._cells(), self.store.results if self.has_store else None)
 
     def run(
         self,
@@ -167,7 +139,7 @@ class Experiment:
         workers: int | None = None,
         measure_costs: bool = True,
         unsafe_run_code: bool = False,
-        listen: Listen = lambda _news: None,
+        listen: Listen = unheard,
         checkpoint_seconds: float = 30.0,
     ) -> Results:
         """Compute what the store does not hold yet, and return all results.
@@ -176,19 +148,22 @@ class Experiment:
         unsafe_run_code : run programs that a model wrote also where there is no sandbox
         """
         from peftbench.planning.costs import unmeasured
-        from peftbench.search.tuning import TuningSource
 
+        if (
+            self._stored is not None
+        ):  # from here on it is what was asked, and not what was run
+            _ = self.benchmark
+            self._stored = None
+            vars(self).pop("plan", None)
         plan = self.plan
+        self._use_tasks()
         self.check_rows()
-        tuning: TuningSource | None = None
-        if self.benchmark.tuning is not None:
-            tuning = TuningSource(plan, self.store, self.benchmark.keep_adapters)
-        works = self.missing() if tuning is None else []
+        tuning = self._search()
         costs = unmeasured(plan.cells, plan.models, self.store.results)
         self._remember(tuning.settled() if tuning else plan)
         try:
             self._work_through(
-                works,
+                [] if tuning else self.missing(),
                 tuning=tuning,
                 costs=costs if measure_costs else (),
                 workers=workers,
@@ -200,19 +175,132 @@ class Experiment:
             self._remember(tuning.settled() if tuning else plan)
         return self.results()
 
+    def with_robustness(self) -> None:
+        """Want all perturbed sets that there are now, for the cells as they are."""
+        from peftbench.planning.perturbed import perturbed_sets
+
+        asked = self.benchmark.model_copy(update={"robust": True})
+        sets, without = perturbed_sets(asked, self.data_dir)
+        plan = self.plan
+        cells = tuple(
+            one.model_copy(update={"perturbed": sets.get(one.cell.task.name, ())})
+            for one in plan.cells
+        )
+        self.benchmark = asked
+        self.plan = replace(plan, benchmark=asked, cells=cells, without_rows=without)
+
+    def look_again(self, *, listen: Listen = unheard) -> list[PlannedCell]:
+        """Ask and grade what is missing of finished cells, training nothing; returns the
+        cells whose adapters are not kept, so that they could not be asked."""
+        able, unable = [], []
+        trained = self.store.results.by_id(
+            one.cell.train.id for one in self.plan.cells if one.cell.train
+        )
+        found = needs(self.plan.cells, self.store.results)
+        for one in self.plan.cells:
+            train = one.cell.train
+            if found.get(one.cell.id) in ("ask", "grade"):
+                able.append(one)
+            elif one.cell.id in found and train is not None and train.id in trained:
+                unable.append(one)
+        self._use_tasks()
+        self.check_rows()
+        self._remember(self.plan)
+        works = wanted(able, self.store.results, keep_adapters=True)
+        self._work_through(works, workers=1, listen=listen)
+        return unable
+
+    def rescore(self, *, unsafe_run_code: bool = False) -> list[Regraded]:
+        """Grade all stored predictions again by today's code, without a model; what comes
+        out otherwise is stored beside the earlier grades, and shown from now on."""
+        from peftbench.engine.regrade import regrade
+
+        self._use_tasks()
+        return regrade(self._cells(), self.store.results, unsafe_run_code=unsafe_run_code)
+
+    def forget(self, cells: Iterable[PlannedCell | str]) -> None:
+        """Remove the results of these cells, or of those of these names, so that they are
+        made again."""
+        named = [cells] if isinstance(cells, str) else cells
+        found = [self.cell(one) if isinstance(one, str) else one for one in named]
+        self.store.results.forget(
+            step.id
+            for one in found
+            for step in ([one.cell.train] if one.cell.train else one.predicts)
+        )
+
+    def forget_all(self) -> int:
+        """Remove all results of the benchmark, also those of trials and of the plan as it was
+        run before; returns how many cells had ended."""
+        stored = self.store.benchmark(self.name)
+        cells = {
+            one.cell.id: one for one in (*self._cells(), *(stored.cells if stored else ()))
+        }
+        ended = len(self.store.records(cells.values()))
+        trials = [
+            step for one in cells.values() for trial in one.trials for step in trial.runs
+        ]
+        runs = self.store.results.by_id(trials)
+        steps = [one.step for one in runs.values()]
+        of_trials = [step.train.id for step in steps if isinstance(step, Trial)]
+        self.store.results.forget([*trials, *of_trials])
+        self.forget(cells.values())
+        return ended
+
+    # Looking
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store yet: looking at an experiment makes none."""
+        return (self.folder / "store.sqlite").is_file()
+
+    @property
+    def settled(self) -> Plan:
+        """The plan with the settings that a search has found up to now."""
+        search = self._search() if self.has_store else None
+        return search.settled() if search else self.plan
+
+    def trials_left(self) -> int:
+        """How many trials of its searches are still to come."""
+        from peftbench.search.tuning import studies
+
+        if self._stored is not None or self.benchmark.tuning is None:
+            return 0
+        if search := self._search() if self.has_store else None:
+            return search.trials_left()
+        return self.benchmark.tuning.trials * len(studies(self.plan))
+
     def results(self, *, methods: Collection[str] | None = None) -> Results:
         """What the store has of the benchmark.
 
         `methods` are labels: only these are compared, as if there were no others.
         """
-        return results(self.store, self.benchmark.name, methods=methods)
+        return results(self.store, self.name, methods=methods)
+
+    def costs(self) -> pd.DataFrame:
+        """What every method costs, as the meter measured it."""
+        return self.results().costs()
+
+    def advice(
+        self,
+        *,
+        model: str | None = None,
+        prefer: str = "trainable_parameters",
+        **budgets: float,
+    ) -> Advice:
+        """Which method to use within budgets, and how sure that is.
+
+        Budgets are upper bounds of what `costs` shows: `trainable_parameters=1e6`,
+        `peak_memory_bytes=24e9`. Of methods that are tied, `prefer` is the cost that decides.
+        """
+        return advice(self.store, self.name, model=model, prefer=prefer, budgets=budgets)
 
     def cells(self) -> pd.DataFrame:
         """One row for every cell: what it is, how it ended, and its headline score."""
         import pandas as pd
 
         cells = self._cells()
-        records = self.store.records(cells)
+        records = self._records(cells)
         rows = []
         for one in cells:
             record = records.get(one.cell.id)
@@ -229,7 +317,7 @@ class Experiment:
                     "score": headline.value if headline else None,
                 }
             )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).astype({"seed": "Int64", "score": "float64"})
 
     def cell(self, name: str) -> PlannedCell:
         """The cell whose id begins so, or that is called "lora/sst2/1" (method, task, seed;
@@ -239,23 +327,29 @@ class Experiment:
     def record(self, name: str) -> Record:
         """All that is known of one cell; raises `InvalidSpec` where it has not ended."""
         planned = self.cell(name)
-        record = self.store.record(planned)
+        record = self._records([planned]).get(planned.cell.id)
         if record is None:
             raise InvalidSpec(f"The cell {planned.name} has not been run yet.")
         return record
 
+    def ended(self) -> list[tuple[PlannedCell, Record]]:
+        """The cells that have ended, with their records."""
+        cells = self._cells()
+        records = self._records(cells)
+        return [(one, records[one.cell.id]) for one in cells if one.cell.id in records]
+
     def predictions(self, name: str, test_set: str = "test") -> pd.DataFrame:
         """What one cell wrote on a test set, row by row, and whose it is."""
         planned = self.cell(name)
-        for predict in planned.predicts:
-            if predict.test_set.name == test_set:
-                table = self.store.predictions(predict.id)
-                break
-        else:
+        predict = next(
+            (one for one in planned.predicts if one.test_set.name == test_set), None
+        )
+        if predict is None:
             known = ", ".join(one.name for one in planned.test_sets)
             raise InvalidSpec(
                 f"{planned.name} has no test set {test_set!r}; it has {known}."
             )
+        table = self.store.predictions(predict.id) if self.has_store else None
         if table is None:
             raise InvalidSpec(f"{planned.name} has no predictions on {test_set} yet.")
         frame: pd.DataFrame = table.to_pandas()
@@ -285,100 +379,6 @@ class Experiment:
         differs = both["answer_first"].fillna("") != both["answer_second"].fillna("")
         return both[differs].reset_index(drop=True)
 
-    def costs(self) -> pd.DataFrame:
-        """What every method costs, as the meter measured it."""
-        import pandas as pd
-
-        summary = self.results().summary
-        rows = [
-            {
-                "model": standing.model,
-                "method": standing.method,
-                **standing.cost.model_dump(
-                    exclude={"method", "model", "probe", "packages", "peak_memory"}
-                ),
-                "peak_memory_bytes": standing.cost.peak_memory.total,
-            }
-            for standing in summary.standings
-            if standing.cost
-        ]
-        return pd.DataFrame(rows)
-
-    def forget(self, cells: Iterable[PlannedCell]) -> None:
-        """Remove the results of these cells, so that they are made again."""
-        steps = [
-            step.id
-            for one in cells
-            for step in ([one.cell.train] if one.cell.train else one.predicts)
-        ]
-        self.store.results.forget(steps)
-
-    def forget_all(self) -> int:
-        """Remove all results of the benchmark, also those of trials and of the plan as it was
-        run before; returns how many cells had ended."""
-        cells = {one.cell.id: one for one in (*self.plan.cells, *self._stored_cells())}
-        ended = len(self.store.records(cells.values()))
-        trials = [
-            step for one in cells.values() for trial in one.trials for step in trial.runs
-        ]
-        runs = self.store.results.by_id(trials)
-        steps = [one.step for one in runs.values()]
-        of_trials = [step.train.id for step in steps if isinstance(step, Trial)]
-        self.store.results.forget([*trials, *of_trials])
-        self.forget(cells.values())
-        return ended
-
-    def with_robustness(self) -> None:
-        """Want all perturbed sets that there are now, for the cells as they are."""
-        from peftbench.planning.perturbed import perturbed_sets
-
-        asked = self.benchmark.model_copy(update={"robust": True})
-        sets, without = perturbed_sets(asked, self.data_dir)
-        plan = self.plan
-        cells = tuple(
-            one.model_copy(update={"perturbed": sets.get(one.cell.task.name, ())})
-            for one in plan.cells
-        )
-        self.benchmark = asked
-        self.plan = replace(plan, benchmark=asked, cells=cells, without_rows=without)
-
-    def look_again(self, *, listen: Listen = lambda _news: None) -> list[PlannedCell]:
-        """Ask and grade what is missing of finished cells, training nothing; returns the
-        cells whose adapters are not kept, so that they could not be asked."""
-        able, unable = [], []
-        trained = self.store.results.by_id(
-            one.cell.train.id for one in self.plan.cells if one.cell.train
-        )
-        missing = {one.unit for one in self.missing()}
-        for one in self.plan.cells:
-            train = one.cell.train
-            if (train.id if train else one.cell.id) not in missing:
-                continue
-            kept = train is None or (train.id in trained and trained[train.id].has_adapter)
-            if kept:
-                able.append(one)
-            elif train is not None and train.id in trained:
-                unable.append(one)
-        self.check_rows()
-        self._remember(self.plan)
-        works = wanted(able, self.store.results, keep_adapters=True)
-        self._work_through(works, workers=1, listen=listen)
-        return unable
-
-    def rescore(self, *, unsafe_run_code: bool = False) -> list[Regraded]:
-        """Grade all stored predictions again by today's code, without a model; what comes
-        out otherwise is stored beside the earlier grades, and shown from now on."""
-        from peftbench.engine.regrade import regrade
-
-        return regrade(self._cells(), self.store.results, unsafe_run_code=unsafe_run_code)
-
-    def ended(self) -> list[tuple[PlannedCell, Record]]:
-        """The planned cells that have ended, with their records."""
-        records = self.store.records(self.plan.cells)
-        return [
-            (one, records[one.cell.id]) for one in self.plan.cells if one.cell.id in records
-        ]
-
     def check_rows(self) -> None:
         """Load the perturbed sets, so that broken rows are found before anything runs."""
         from peftbench.tasks.perturbations._load import load_perturbed
@@ -404,26 +404,33 @@ class Experiment:
         self.close()
 
     def __repr__(self) -> str:
-        asked = self.benchmark
         cells = self._cells()
-        done = len(self.store.records(cells))
+        done = len(self._records(cells))
         return (
-            f"Experiment({asked.name!r}: {len(asked.models)} models, {len(asked.methods)} "
-            f"methods, {len(asked.tasks)} tasks, {len(asked.seeds)} seeds; {done} of "
-            f"{len(cells)} cells done in {self.folder})"
+            f"Experiment({self.name!r}: {done} of {len(cells)} cells done in {self.folder})"
         )
 
     def _repr_html_(self) -> str:
-        html: str = self.cells().to_html(index=False)
-        return f"<p>{self.benchmark.name}: {self.folder}</p>{html}"
+        frame = self.cells().astype({"seed": "string"}).fillna("–")
+        table: str = frame.to_html(index=False, float_format="{:.3f}".format)
+        return f"<p>{self!r}</p>{table}"
+
+    # Inside
 
     def _cells(self) -> Sequence[PlannedCell]:
-        """As they were run, where they were; else as they are planned."""
-        return self._stored_cells() or self.plan.cells
+        """As they were run, if it was opened; else as they are planned."""
+        return self._stored.cells if self._stored else self.settled.cells
 
-    def _stored_cells(self) -> Sequence[PlannedCell]:
-        stored = self.store.benchmark(self.benchmark.name)
-        return stored.cells if stored else ()
+    def _records(self, cells: Sequence[PlannedCell]) -> Mapping[str, Record]:
+        return self.store.records(cells) if self.has_store else {}
+
+    def _search(self) -> TuningSource | None:
+        """The search for settings; None where there is none, or it was run."""
+        from peftbench.search.tuning import TuningSource
+
+        if self._stored is not None or self.benchmark.tuning is None:
+            return None
+        return TuningSource(self.plan, self.store, self.benchmark.keep_adapters)
 
     def _work_through(
         self,
@@ -432,53 +439,64 @@ class Experiment:
         tuning: TuningSource | None = None,
         costs: Sequence[Work] = (),
         workers: int | None = None,
-        listen: Listen = lambda _news: None,
+        listen: Listen = unheard,
         unsafe_run_code: bool = False,
         checkpoint_seconds: float = 30.0,
     ) -> None:
         """Let workers on this machine do it: costs first, alone."""
         from peftbench.engine.local import Fixed, LocalEngine, default_workers
 
-        names = tuning.names if tuning else {}
-        names |= {one.unit: name for one, name in self._named(costs)}
-
         def cells() -> Sequence[PlannedCell]:
             return (tuning.settled() if tuning else self.plan).cells
 
+        trials = tuning.names if tuning else {}
+        names = {one.unit: self._name_of_cost(one) for one in costs}
         engine = LocalEngine(
             self.store,
             self.plan.models,
             self.plan.data_dir,
             workers or default_workers(),
-            listen=Narrator(self.store, cells, names, listen),
+            listen=Narrator(self.store, cells, trials, names, listen),
             unsafe_run_code=unsafe_run_code,
             checkpoint_seconds=checkpoint_seconds,
         )
         engine.work_through(Fixed(costs), tuning or Fixed(works))
         self.store.tidy()
 
-    def _named(self, costs: Sequence[Work]) -> Iterator[tuple[Work, str]]:
-        """Measurements, and the label of the method that each is of."""
-        for one in costs:
-            assert one.measure is not None
-            yield (
-                one,
-                next(
-                    (
-                        p.label
-                        for p in self.plan.cells
-                        if p.cell.method == one.measure.method
-                    ),
-                    one.measure.method.name,
-                ),
-            )
+    def _name_of_cost(self, work: Work) -> str:
+        """The label of the method that is measured, and the model where there are several."""
+        assert work.measure is not None
+        method = work.measure.method
+        label = next(
+            (one.label for one in self.plan.cells if one.cell.method == method), method.name
+        )
+        return label if len(self.plan.models) == 1 else f"{label} on {work.model}"
+
+    def _use_tasks(self) -> None:
+        """Let tasks that files describe be looked up by their names from here on."""
+        spec = self._stored.spec if self._stored else self.benchmark.model_dump()
+        for name in spec.get("tasks", ()):
+            if is_task_file(name) and Path(name).is_file():
+                tasks.use(name)
+
+    def _with_frames(
+        self, spec: Mapping[str, Any], store: str | Path | None
+    ) -> Mapping[str, Any]:
+        """The spec with paths in place of frames, which are written when it is planned."""
+        named = spec.get("tasks")
+        if not isinstance(named, list | tuple):
+            return spec
+        folder = Path(store or Path("runs") / str(spec.get("name")))
+        self._frames = tuple(one for one in named if isinstance(one, FrameTask))
+        paths = [
+            str(one.path(folder)) if isinstance(one, FrameTask) else one for one in named
+        ]
+        return {**spec, "tasks": paths}
 
     def _remember(self, plan: Plan) -> None:
         """Write down in the store what was asked for."""
         spec = plan.benchmark.model_dump(mode="json", exclude_unset=True)
-        self.store.add_benchmark(
-            plan.benchmark.name, origin=self.origin, spec=spec, cells=plan.cells
-        )
+        self.store.add_benchmark(self.name, origin=self.origin, spec=spec, cells=plan.cells)
 
     def _plan_as_run(self, stored: StoredBenchmark) -> Plan:
         """The stored cells over the base models that there are now; raises `ModelError` where
@@ -496,77 +514,6 @@ class Experiment:
         return Plan(self.benchmark, stored.cells, sources, self.data_dir)
 
 
-class Narrator:
-    """Tells what happens in a run by the names that people know.
-
-    `names` are those of what is no cell: measurements and trials, by unit.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        cells: Callable[[], Iterable[PlannedCell]],
-        names: Mapping[str, str],
-        listen: Listen,
-    ) -> None:
-        self.store = store
-        self.cells = cells
-        self.names = names
-        self.listen = listen
-        self._known: dict[str, PlannedCell] = {}
-
-    def __call__(self, event: Event) -> None:
-        """Hear of an event of the ledger."""
-        planned, unit = self._cell(event.unit), event.unit
-        name = planned.name if planned else self.names.get(unit, unit[:12])
-        if event.what == "step":
-            step, _, steps = event.detail.partition("/")
-            self.listen(News("step", name, unit, int(step), int(steps)))
-        elif event.what in ("started", "dropped"):
-            self.listen(News(event.what, name, unit))  # type: ignore[arg-type]
-        elif event.what == "measured":
-            said = f"not measured: {event.detail}" if event.detail else ""
-            self.listen(News("measured", name, unit, said=said))
-        else:
-            said = self._of_cell(planned) if planned else self._of_trial(event)
-            self.listen(News("ended", name, unit, said=said))
-
-    def _cell(self, unit: str) -> PlannedCell | None:
-        if unit not in self._known and unit not in self.names:
-            for one in self.cells():
-                self._known[one.cell.train.id if one.cell.train else one.cell.id] = one
-        return self._known.get(unit)
-
-    def _of_cell(self, planned: PlannedCell) -> str:
-        from peftbench.report import numbers
-
-        record = self.store.record(planned)
-        if record is None:
-            return "trained"
-        if record.status != "finished":
-            reason = (record.error or "").splitlines()
-            return f"{record.status}: {reason[0] if reason else ''}"
-        headline = record.headline
-        score = (
-            f"{headline.metric} {numbers.score(headline.value)}"
-            if headline
-            else "its headline is unavailable"
-        )
-        return f"{score} ({sum(record.seconds.values()):.1f} s)"
-
-    def _of_trial(self, event: Event) -> str:
-        from peftbench.report import numbers
-
-        found = self.store.results.by_id([event.unit]).get(event.unit)
-        run = found.outcome if found else None
-        if not isinstance(run, Trained):
-            return event.what
-        if run.status != "finished":
-            return f"{run.status}: {run.error}"
-        best = next(one.score for one in run.validations if one.step == run.best_step)
-        return f"validation {numbers.score(best)}"
-
-
 def run(
     spec: Spec,
     *,
@@ -575,54 +522,18 @@ def run(
     workers: int | None = None,
     measure_costs: bool = True,
     unsafe_run_code: bool = False,
-    listen: Listen = lambda _news: None,
+    listen: Listen = unheard,
+    plugins: Iterable[str | Path] = (),
 ) -> Results:
     """Run what the store does not hold yet, and return all results of the benchmark: see
     `Experiment`."""
-    with Experiment(spec, store=store, data_dir=data_dir) as experiment:
+    with Experiment(spec, store=store, data_dir=data_dir, plugins=plugins) as experiment:
         return experiment.run(
             workers=workers,
             measure_costs=measure_costs,
             unsafe_run_code=unsafe_run_code,
             listen=listen,
         )
-
-
-def results(
-    store: Store, name: str | None = None, *, methods: Collection[str] | None = None
-) -> Results:
-    """The results of one benchmark of a store; its newest by default."""
-    chosen = stored_benchmark(store, name)
-    cells = [p for p in chosen.cells if methods is None or p.label in methods]
-    records = store.records(cells)
-
-    def rows(cell_id: str) -> list[float] | None:
-        grade = records[cell_id].grade if cell_id in records else None
-        found = row_scores(store.results, grade) if grade else []
-        return [score for score in found if score is not None] or None
-
-    summary = summarise(
-        chosen.name,
-        chosen.spec,
-        cells,
-        records,
-        [one.outcome for one in store.results.of_kind("measure")],  # type: ignore[misc]
-        rows,
-    )
-    regraded = sum(record.times_graded > 1 for record in records.values())
-    return Results(summary.model_copy(update={"rescored_cells": regraded}), store.folder)
-
-
-def stored_benchmark(store: Store, name: str | None = None) -> StoredBenchmark:
-    """One benchmark of a store; its newest by default."""
-    names = store.benchmark_names()
-    found = store.benchmark(name or names[-1]) if names else None
-    if found is None:
-        raise InvalidSpec(
-            f"{store.folder} holds no benchmark{f' called {name!r}' if name else ''}; it has "
-            f"{', '.join(names) or 'none'}."
-        )
-    return found
 
 
 def find_cell(cells: Sequence[PlannedCell], name: str) -> PlannedCell:
@@ -633,10 +544,12 @@ def find_cell(cells: Sequence[PlannedCell], name: str) -> PlannedCell:
     if len(distinct) == 1:
         return next(iter(distinct.values()))
     if not distinct:
-        example = "/".join(names_of(cells[0])[0].split("/")) if cells else "lora/sst2/1"
+        known = [one_name for one in cells for one_name in names_of(one)]
+        close = get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}? " if close else ""
         raise InvalidSpec(
-            f"No cell {name!r}: give the beginning of an id (at least four digits), or a name "
-            f"such as {example}."
+            f"No cell {name!r}. {hint}Give the beginning of an id (at least four digits), or a "
+            f"name: {' or '.join(known[:1]) or 'lora/sst2/1'}."
         )
     listed = ", ".join(f"{one.cell.short_id} ({one.name})" for one in distinct.values())
     raise InvalidSpec(f"{name!r} stands for several cells: {listed}.")

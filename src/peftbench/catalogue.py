@@ -44,11 +44,20 @@ _PACKAGE = Path(__file__).parent
 _ANY_DEFINITION = re.compile(r"^(METHOD|TASK|METRIC|PERTURBATION)\s*[:=]", re.MULTILINE)
 
 
-def plug_in(files: Iterable[Path]) -> None:
-    """Make plug-in files known to this process and to those that it starts."""
-    known = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
-    added = [str(file.resolve()) for file in files]
-    parts = dict.fromkeys([*filter(None, known), *added])
+def plug_in(
+    files: Iterable[Path], *, instead_of: Callable[[Path], bool] | None = None
+) -> None:
+    """Make plug-in files known to this process and to those that it starts, in place of
+    those of the same names that `instead_of` says may go."""
+    known = filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep))
+    added = [file.resolve() for file in files]
+    names = {file.name for file in added}
+    kept = [
+        one
+        for one in map(Path, known)
+        if instead_of is None or one.name not in names or not instead_of(one)
+    ]
+    parts = dict.fromkeys(map(str, [*kept, *added]))
     os.environ[PLUGINS_VARIABLE] = os.pathsep.join(parts)
 
 

@@ -28,19 +28,19 @@ class Manifest(Frozen):
     """Where, when and with what a record was made. Of an import, what it tells: the rest
     is "", 0 or None."""
 
-    started_at: str
-    finished_at: str
-    host: str
-    platform: str
-    device: str
-    threads: int
-    packages: Mapping[str, str]
-    git_commit: str | None
+    started_at: str = ""
+    finished_at: str = ""
+    host: str = ""
+    platform: str = ""
+    device: str = ""
+    threads: int = 0
+    packages: Mapping[str, str] = {}
+    git_commit: str | None = None
     """Of peftbench's own working tree; None where it is installed from a package."""
-    git_dirty: bool | None
-    initial_adapter_sha256: str | None
+    git_dirty: bool | None = None
+    initial_adapter_sha256: str | None = None
     """Of the trainable tensors before the first step."""
-    chat_template: bool | None
+    chat_template: bool | None = None
     """Whether prompts went through the tokenizer's chat template."""
     resumed: int = 0
     """How often the run went on from a checkpoint after an interruption."""

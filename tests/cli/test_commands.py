@@ -53,13 +53,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_run_shows_progress_table_and_report(done: tuple[Path, str]) -> None:
     folder, said = done
     assert "3 cells, 0 done, 3 to do" in said
-    assert "measuring the cost of lora" in said
+    assert "measuring the cost of small lora" in said
     assert "[3/3]" in said
     assert "Scores on tiny" in said
     assert "small lora" in said
     assert "Report: store/report.html" in said
     logs = [file.read_text() for file in (folder / "store" / "logs").iterdir()]
-    assert sum(text.count(" finished") for text in logs) == 3
+    assert sum(text.count(" done\n") for text in logs) == 5  # two costs, three cells
     page = (folder / "store" / "report.html").read_text("utf-8")
     assert "small lora" in page
     assert "PSCP" in page
@@ -71,7 +71,10 @@ def test_tuning_tries_on_validation_and_keeps_the_curve(tmp_path: Path) -> None:
     )
     ran = peftbench("run", "small.yaml", "--store", "store", "--no-costs", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 cells, 0 done, 2 to do, after 2 trials" in ran.stdout
     assert ran.stdout.count("validation ") == 2
+    assert "tiny · small lora · generated_sums · trial 1: validation " in ran.stdout
+    assert "[2/2]" in ran.stdout, "trials are no cells"
     exported = peftbench("export", "--store", "store", "--output", "out", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     lines = (tmp_path / "out" / "records.jsonl").read_text().splitlines()
@@ -79,14 +82,19 @@ def test_tuning_tries_on_validation_and_keeps_the_curve(tmp_path: Path) -> None:
     assert [trial["number"] for trial in lora["trials"]] == [0, 1]
     assert lora["scores"]
     shown = peftbench(
-        "show", lora["trials"][0]["cells"][0], "--store", "store", "--json", cwd=tmp_path
+        "show", lora["trials"][0]["runs"][0], "--store", "store", "--json", cwd=tmp_path
     )
     trial = json.loads(shown.stdout)
-    assert trial["scores"] == []  # the test split was not looked at
     assert trial["validations"]
+    steps = (tmp_path / "out" / "steps.jsonl").read_text().splitlines()
+    asked = [s["step"]["adapter"] for s in map(json.loads, steps) if s["kind"] == "predict"]
+    assert trial["id"] not in asked  # the test split was not looked at
     again = peftbench("run", "small.yaml", "--store", "store", "--no-costs", cwd=tmp_path)
-    assert "2 done, 0 to do" in again.stdout
+    assert "2 done, 0 to do; " in again.stdout
     assert "validation " not in again.stdout
+    plan = peftbench("plan", "small.yaml", "--store", "store", cwd=tmp_path)
+    assert "2 cells, 2 done, 0 to do" in plan.stdout
+    assert "Tuned: each of 1 searches has had its 2 trials." in plan.stdout
 
 
 def test_run_again_does_nothing_and_says_the_same(done: tuple[Path, str]) -> None:
@@ -103,7 +111,10 @@ def test_rescore_of_a_real_run_finds_the_same_scores(done: tuple[Path, str]) -> 
     folder, _ = done
     said = peftbench("rescore", "--store", "store", cwd=folder)
     assert said.returncode == 0, said.stderr
-    assert "3 finished cells: 0 changed, 3 the same, 0 not scored again" in said.stdout
+    assert (
+        "3 test sets of finished cells: 0 changed, 3 the same, 0 not scored again"
+        in said.stdout
+    )
     wrong = peftbench("rescore", "--store", "store", "--benchmark", "x", cwd=folder)
     assert wrong.returncode == 2
     assert "no benchmark called 'x'; it has small" in wrong.stderr
@@ -131,6 +142,16 @@ def test_plan_knows_what_is_done(done: tuple[Path, str]) -> None:
     assert missing["predicted_seconds"] > 0
     assert missing["predicted_memory_bytes"] > 1e6
     assert missing["parameters"]["rank"] == 4
+
+
+def test_plan_tells_what_only_has_to_be_asked(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    more = ("plan", "small.yaml", "--store", "store", "--set", "limits.test=16")
+    found = json.loads(peftbench(*more, "--json", cwd=folder).stdout)["cells"]
+    assert sorted(cell["needs"] for cell in found) == ["ask", "ask", "run"]
+    said = peftbench(*more, cwd=folder).stdout
+    assert "3 cells, 0 done, 3 to do (1 to run, 2 only to ask)" in said
+    assert "without what is only asked or graded" in said
 
 
 def test_plan_says_what_it_takes_to_tell_methods_apart(done: tuple[Path, str]) -> None:
@@ -201,7 +222,7 @@ def test_pareto_shows_a_front_over_any_two_columns(done: tuple[Path, str]) -> No
 def test_plan_prints_all_settings_and_predictions() -> None:
     said = peftbench("plan", "quickstart")
     assert said.returncode == 0
-    assert "51 cells, 51 to do" in said.stdout
+    assert "51 cells, 0 done, 51 to do" in said.stdout
     assert "learning_rate: 0.0002  (" in said.stdout
     assert "steps: 160" in said.stdout
     assert "weight_decay: 0.0" in said.stdout
@@ -292,6 +313,24 @@ def test_python_script_without_a_main_guard_runs_its_workers(tmp_path: Path) -> 
     assert said.stdout == "3 of 3\n", said.stderr
 
 
+def test_compare_shows_the_rows_that_differ(done: tuple[Path, str]) -> None:
+    folder, _ = done
+    first, second = "base/generated_sums/-", "small lora/generated_sums/2"
+    said = peftbench("compare", first, second, "--store", "store", cwd=folder)
+    assert said.returncode == 0, said.stderr
+    raw = peftbench("compare", first, second, "--store", "store", "--json", cwd=folder)
+    rows = json.loads(raw.stdout)
+    assert f"{len(rows)} of 12 rows are answered differently" in said.stdout
+    for row in rows:
+        assert row["answer_first"] != row["answer_second"]
+        assert f"row {row['row']}" in said.stdout
+    same = peftbench("compare", first, first, "--store", "store", cwd=folder)
+    assert "0 of 12 rows are answered differently" in same.stdout
+    wrong = peftbench("compare", first, "small lora/sums/2", "--store", "store", cwd=folder)
+    assert wrong.returncode == 2
+    assert "Did you mean 'small lora/generated_sums/2'?" in wrong.stderr
+
+
 def test_retry_and_fresh_run_again_what_they_name(done: tuple[Path, str]) -> None:
     plan = peftbench("plan", "small.yaml", "--store", "store", "--json", cwd=done[0])
     cell = json.loads(plan.stdout)["cells"][0]["id"]
@@ -378,7 +417,7 @@ def test_doctor_says_what_is_there_and_what_is_missing() -> None:
 
 def test_schema_accepts_the_shipped_suite_and_refuses_a_typo() -> None:
     schema = json.loads(peftbench("schema").stdout)
-    training = schema["$defs"]["Training"]
+    training = schema["$defs"]["TrainingSection"]
     assert training["additionalProperties"] is False
     assert "Peak learning rate" in training["properties"]["learning_rate"]["description"]
     assert {"models", "methods", "tasks"} <= set(schema["required"])
@@ -395,7 +434,7 @@ def test_version_and_help_are_instant_because_nothing_heavy_is_imported() -> Non
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert said.stderr == "set()\n"
-    for command in ("run", "plan", "report", "show", "list", "export", "doctor"):
+    for command in ("run", "plan", "report", "show", "list", "export", "doctor", "store"):
         assert command in said.stdout
 
 

@@ -43,12 +43,26 @@ def test_measured_costs_go_to_the_store_and_are_not_mixed_with_predicted(
         assert seen["prefill"]["median"] > 0
         assert said["prefill"] is None
     assert measured[1]["extra_forward_flops"] > 0 == measured[0]["extra_forward_flops"]
+    with Store.open(tmp_path, create=False) as store:
+        kept = [one.outcome for one in store.results.of_kind("measure")]
+    assert sorted(one.basis for one in kept) == ["measured"] * 2 + ["predicted"] * 2
+
+
+def test_the_precision_of_training_is_asked_for_and_kept_apart(tmp_path: Path) -> None:
+    asked = ("--model", "tiny", "--methods", "lora", "--predict", "--device", "cpu", *SMALL)
+    whole, half = (
+        read(*asked, "--precision", precision, "--store", str(tmp_path))[0]
+        for precision in ("float32", "bfloat16")
+    )
+    assert (whole["probe"]["precision"], half["probe"]["precision"]) == (
+        "float32",
+        "bfloat16",
+    )
+    assert whole["peak_memory"]["total"] != half["peak_memory"]["total"]
+    assert whole["training_step_flops"] == half["training_step_flops"]
     store = Store.open(tmp_path, create=False)
     try:
-        assert (
-            sorted(one.basis for one in store.costs())
-            == ["measured"] * 2 + ["predicted"] * 2
-        )
+        assert len({cost.id for cost in store.costs()}) == 2
     finally:
         store.close()
 
@@ -87,6 +101,10 @@ def test_a_method_that_cannot_be_attached_says_why_and_the_others_go_on() -> Non
         (
             ("--model", "tiny", "--methods", "lora", "--predict", "--device", "tpu"),
             "cpu or cuda",
+        ),
+        (
+            ("--model", "tiny", "--methods", "lora", "--precision", "float16"),
+            "float32 or bfloat16",
         ),
         (("--model", "tiny", "--methods", "{name: lora"), "not a list as in YAML"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ BATCH, LENGTH = 4, 128
         ("microsoft/Phi-4-mini-instruct", "bfloat16"),
     ],
 )
-def test_memory(name: str, dtype: str) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_memory(name: str, dtype: str, precision: Any) -> None:
     config = dict(describe(ModelChoice(name=name)).config)
     config["num_hidden_layers"] = min(3, config["num_hidden_layers"])
     config.pop("layer_types", None)
@@ -43,7 +45,7 @@ def test_memory(name: str, dtype: str) -> None:
                 fresh,
                 vocabulary=shapes.vocab_size,
                 device="cpu",
-                inputs=Inputs((1, 4), (BATCH, LENGTH), checkpointing, answers),
+                inputs=Inputs((1, 4), (BATCH, LENGTH), checkpointing, answers, precision),
             ).memory.total
             said = closed_form.peak_memory_bytes(
                 shapes,
@@ -53,5 +55,6 @@ def test_memory(name: str, dtype: str) -> None:
                 answer_length=answers,
                 weight_bytes=4 if dtype == "float32" else 2,
                 gradient_checkpointing=checkpointing,
+                precision=precision,
             )
             assert said == pytest.approx(exact, rel=TOLERANCE), (method, checkpointing)

@@ -7,10 +7,11 @@ import torch
 
 from peftbench import methods
 from peftbench.cost.count import Counted, Inputs, count
-from peftbench.cost.meter import measure
+from peftbench.cost.meter import Meter
+from peftbench.methods._build import cell_method
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
-from peftbench.spec import ModelChoice
+from peftbench.spec import MethodChoice, ModelChoice, Probe
 
 LENGTH = 64
 
@@ -78,10 +79,17 @@ def test_memory_parts_add_up_and_the_reading_repeats(base: BaseModel, name: str)
 def test_every_time_that_there_is_is_measured(base: BaseModel, name: str) -> None:
     method = methods.get(name)()
     weights = {k: v.clone() for k, v in base.model.state_dict().items()}
-    seen = measure(base, method, inputs=INPUTS, repeats=2)
-    assert (seen.step is None) == (not method.trains)
-    assert (seen.merged is None) == (seen.merge is None) == (not method.mergeable)
-    assert seen.unmerged.prefill.median > 0
+    choice = MethodChoice(name=name)
+    probe = Probe(
+        inference_length=LENGTH, training_batch=2, training_length=LENGTH, repeats=2
+    )
+    meter = Meter(base, ModelChoice(name="tiny"), probe)
+    seen = meter.cost(cell_method(choice, method), method)
+    assert (seen.step_seconds is None) == (not method.trains)
+    assert (seen.prefill_merged is None) == (seen.merge is None) == (not method.mergeable)
+    assert seen.prefill
+    assert seen.load
+    assert seen.prefill.median > 0
     assert seen.load.median > 0
     assert seen.step_joules is None, "no counter on a CPU, and not 0"
     assert base.is_intact()

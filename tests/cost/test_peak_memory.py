@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from peftbench.cost.costs import Memory
 from peftbench.cost.count import Inputs, count
-from peftbench.cost.memory import LiveBytes, MemoryPeak, peak_of_training
-from peftbench.cost.step import TrainingStep, training_batch
-from peftbench.methods import Hook, get
+from peftbench.cost.memory import LiveBytes, peak_of_training
+from peftbench.cost.step import RepeatedStep, training_batch
+from peftbench.methods import get
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
-from peftbench.spec import ModelChoice
+from peftbench.spec import ModelChoice, Training
+from peftbench.training.step import TrainingStep
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +33,20 @@ def test_a_freed_tensor_counts_no_more_and_a_view_counts_nothing() -> None:
         assert (live.live, live.peak) == (0, 4000)
 
 
-def test_the_peak_of_a_step_by_hand() -> None:
+def test_the_peak_of_a_step_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, their gradient, both moments, and one temporary of the optimiser."""
     layer = nn.Linear(1000, 1, bias=False)
-    optimizer = torch.optim.AdamW(layer.parameters(), foreach=False)
+    step = TrainingStep(layer, Training())
+    monkeypatch.setattr(step, "_loss", lambda _batch: layer(torch.zeros(1, 1000)).sum())
     batch = training_batch(2, 1, 2, torch.device("cpu"))
-
-    class Step(TrainingStep):
-        def __call__(self) -> None:
-            layer(torch.zeros(1, 1000)).sum().backward()
-            self.before_optimizer()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-    memory = peak_of_training(Step(layer, batch, Hook(), optimizer), base_bytes=0)
+    memory = peak_of_training(RepeatedStep(step, batch), base_bytes=0)
     assert memory.adapter == memory.gradients == 4000
     assert memory.optimizer == 8004  # and the count of steps
     assert memory.weights == 0
     assert 4 * 4000 < memory.total < 7 * 4000
 
 
-def read(base: BaseModel, name: str) -> MemoryPeak:
+def read(base: BaseModel, name: str) -> Memory:
     inputs = Inputs(inference=(1, 8), training=(1, 8))
     return count(get(name)(), base.model, base.shapes.vocab_size, inputs).memory
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
     return loaded.requires_grad_(False).eval()
 
 
-def read(base: PreTrainedModel, name: str, **settings: Any) -> Counted:
-    return count(methods.get(name)(**settings), base, VOCABULARY, INPUTS)
+def read(
+    base: PreTrainedModel, name: str, *, inputs: Inputs = INPUTS, **settings: Any
+) -> Counted:
+    return count(methods.get(name)(**settings), base, VOCABULARY, inputs)
 
 
 def say(
@@ -44,12 +47,14 @@ def say(
     name: str,
     device: Device = "cpu",
     dtype: str = "float32",
+    *,
+    inputs: Inputs = INPUTS,
     **settings: Any,
 ) -> Counted:
     config = json.loads((Path(base.name_or_path) / "config.json").read_text("utf-8"))
     fresh = partial(model_without_data, config, name=base.name_or_path, dtype=dtype)
     method = methods.get(name)(**settings)
-    return predict(method, fresh, vocabulary=VOCABULARY, device=device, inputs=INPUTS)
+    return predict(method, fresh, vocabulary=VOCABULARY, device=device, inputs=inputs)
 
 
 @pytest.mark.parametrize("name", sorted(set(methods.names()) - NEED_NUMBERS))
@@ -68,6 +73,27 @@ def test_predicted_equals_measured(base: PreTrainedModel, name: str) -> None:
     assert said.memory.total == pytest.approx(seen.memory.total, rel=0.05)
     assert said.memory.gradients == seen.memory.gradients
     assert said.memory.optimizer == pytest.approx(seen.memory.optimizer, rel=0.01)
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+@pytest.mark.parametrize("name", ["lora", "ia3", "full", "prompt-tuning"])
+def test_precision_changes_predicted_memory_as_it_changes_measured_memory(
+    base: PreTrainedModel, name: str, recomputes: bool
+) -> None:
+    """Autocast keeps 16-bit activations, and 16-bit copies of the weights."""
+    seen, said = {}, {}
+    for precision in ("float32", "bfloat16"):
+        inputs = replace(INPUTS, gradient_checkpointing=recomputes, precision=precision)
+        seen[precision], said[precision] = (
+            f(base, name, inputs=inputs) for f in (read, say)
+        )
+        expected = seen[precision].memory
+        assert said[precision].memory.total == pytest.approx(expected.total, rel=0.005)
+    for found in (seen, said):
+        totals = {precision: one.memory.total for precision, one in found.items()}
+        assert totals["float32"] != totals["bfloat16"]
+        flops = {one.training_step_flops.total for one in found.values()}
+        assert len(flops) == 1, "the same products in another precision"
 
 
 def test_weights_in_4_bits_take_less_room_and_as_many_products(

@@ -64,19 +64,17 @@ def test_scores_of_another_test_set_bear_its_name() -> None:
 
 def test_what_cannot_be_told_is_unavailable_with_its_reason_and_not_zero() -> None:
     found = grade(APPS, program(), samples=5, reason="no sandbox")
-    assert found.no_headline == "no sandbox"
-    assert [(one.metric, one.is_headline) for one in found.unavailable] == [
-        ("pass_at_1", True), ("pass_at_5", False)
+    assert [(one.metric, one.is_headline, one.reason) for one in found.unavailable] == [
+        ("pass_at_1", True, "no sandbox"), ("pass_at_5", False, "no sandbox")
     ]  # fmt: skip
     assert list(found.rows) == [None, None]
     assert found.scores[0].metric != "pass_at_1"
-    assert grade(APPS, program()).no_headline == "pass_at_1 needs verdicts."
+    assert grade(APPS, program()).unavailable[0].reason == "pass_at_1 needs verdicts."
 
 
 def test_samples_that_nobody_drew_are_not_missing() -> None:
     found = grade(APPS, program("passed", "error", samples=((), ())))
     assert found.unavailable == ()
-    assert found.no_headline == ""
     assert (found.scores[0].metric, found.scores[0].value) == ("pass_at_1", 0.5)
     assert "pass_at_5" not in {score.metric for score in found.scores}
 
@@ -84,7 +82,9 @@ def test_samples_that_nobody_drew_are_not_missing() -> None:
 def test_a_headline_over_samples_that_are_not_there_is_unavailable() -> None:
     sampled = replace(APPS, metrics=("pass_at_5", "pass_at_1"))
     found = grade(sampled, program("passed", "error", samples=((), ())))
-    assert found.no_headline == "pass_at_5 needs 5 samples."
+    assert [(one.metric, one.is_headline, one.reason) for one in found.unavailable] == [
+        ("pass_at_5", True, "pass_at_5 needs 5 samples.")
+    ]
     assert found.scores[0].metric == "pass_at_1"
 
 

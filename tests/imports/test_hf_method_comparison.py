@@ -9,6 +9,7 @@ import pytest
 from hf_files import LORA, result, write
 
 from peftbench import api
+from peftbench.engine.regrade import regrade
 from peftbench.errors import DataError
 from peftbench.imports import hf_method_comparison as tool
 from peftbench.imports import keep
@@ -20,7 +21,18 @@ SPEC = {"description": "theirs", "protocol": tool.TOOL}
 
 
 def records(folder: Path) -> dict[str, Record]:
-    return {run.planned.label: run.record for run in tool.read(folder)}
+    """As they are in a store that they were kept in."""
+    runs = tool.read(folder)
+    with Store.open(folder / "kept") as store:
+        keep(store, "theirs", SPEC, runs)
+        found = store.records(run.planned for run in runs)
+    return {run.planned.label: found[run.planned.cell.id] for run in runs}
+
+
+def everything(store: Store) -> dict[str, int]:
+    """How many results of each kind a store holds."""
+    kinds = ("train", "predict", "grade")
+    return {kind: len(store.results.of_kind(kind)) for kind in kinds}
 
 
 def test_a_run_is_read_with_all_it_tells_and_nothing_more(tmp_path: Path) -> None:
@@ -123,7 +135,37 @@ def test_importing_twice_adds_nothing(tmp_path: Path) -> None:
     second = keep(store, "theirs", SPEC, tool.read(tmp_path))
     assert (first.added, first.known) == (2, 0)
     assert (second.added, second.known) == (0, 2)
-    assert len(store.records()) == 2
+    assert everything(store) == {"train": 2, "predict": 2, "grade": 2}
+    assert store.results.contradictions() == []
+
+
+def test_a_run_that_failed_has_no_answers_and_no_grade(tmp_path: Path) -> None:
+    write(tmp_path, a=result(status="canceled", error="", accuracy=None))
+    store = Store.open(tmp_path / "store")
+    for added in (1, 0):
+        assert keep(store, "theirs", SPEC, tool.read(tmp_path)).added == added
+    assert everything(store) == {"train": 1, "predict": 0, "grade": 0}
+
+
+def test_an_import_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+    write(tmp_path, a=result())
+    store = Store.open(tmp_path / "store")
+    (run,) = tool.read(tmp_path)
+    assert run.planned.cell.train is not None
+    store.results.commit(None, run.planned.cell.train, run.trained)
+    assert keep(store, "theirs", SPEC, [run]).added == 1
+    assert everything(store) == {"train": 1, "predict": 1, "grade": 1}
+    assert store.results.contradictions() == []
+
+
+def test_scores_without_their_answers_cannot_be_graded_again(tmp_path: Path) -> None:
+    write(tmp_path, a=result())
+    store = Store.open(tmp_path / "store")
+    runs = tool.read(tmp_path)
+    keep(store, "theirs", SPEC, runs)
+    (found,) = regrade([run.planned for run in runs], store.results)
+    assert not found.is_changed
+    assert "MetaMathQA" in found.reason
 
 
 def test_a_changed_file_is_another_result_and_is_the_one_shown(tmp_path: Path) -> None:
@@ -131,7 +173,7 @@ def test_a_changed_file_is_another_result_and_is_the_one_shown(tmp_path: Path) -
     for accuracy in (0.4, 0.5):
         write(tmp_path / "results", a=result(accuracy=accuracy))
         keep(store, "theirs", SPEC, tool.read(tmp_path))
-    assert len(store.records()) == 2
+    assert everything(store) == {"train": 2, "predict": 2, "grade": 2}
     (entry,) = api.results(store, "theirs").summary.entries
     assert entry.by_seed == {"0": 0.5}
 

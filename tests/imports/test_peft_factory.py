@@ -5,23 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from factory_files import GSM8K, MODEL, RECORD, RTE, SVAMP, write
 
 from peftbench import api
+from peftbench.engine.regrade import regrade
 from peftbench.errors import DataError
 from peftbench.imports import keep
 from peftbench.imports import peft_factory as tool
 from peftbench.imports._peft_factory_folder import find_outputs
+from peftbench.planning.wanted import grade_step
 from peftbench.store import Record, Store
 
 
 def records(root: Path, protocol: str) -> list[Record]:
+    """As they are in a store that they were kept in."""
     found = [one for one in tool.read(root) if one.protocol == protocol]
     assert all(one.run for one in found)
-    return [one.run.record for one in found if one.run]
+    runs = [one.run for one in found if one.run]
+    with Store.open(root / "kept") as store:
+        keep(store, protocol, {}, runs)
+        kept = store.records(run.planned for run in runs)
+    return [kept[run.planned.cell.id] for run in runs]
 
 
 def scores(root: Path, protocol: str) -> dict[str, float]:
@@ -41,7 +49,7 @@ def test_labels_are_read_alike_and_scored_by_each_protocols_metrics(tmp_path: Pa
     )
     (run,) = (one.run for one in tool.read(tmp_path) if one.protocol == "strict")
     assert run is not None
-    assert [row.answer for row in run.predictions] == ["yes", "no", "yes", None]
+    assert [mark.answer for mark in run.marks] == ["yes", "no", "yes", None]
     assert [row.target for row in run.predictions] == ["yes", "no", "no", "yes"]
     assert run.predictions[3].output == "The answer is entailment."
 
@@ -72,6 +80,44 @@ def test_a_repeated_query_of_record_is_one_row_and_counts_as_published(
     assert record.headline.examples == 2
     assert record.headline.value == pytest.approx((3 * 1 + 2 / 3) / 4)
     assert scores(tmp_path, "strict")["token_f1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_what_needs_columns_that_files_lack_is_not_scored(tmp_path: Path) -> None:
+    """F1a is over the questions of a passage, of which the files do not tell."""
+    write(tmp_path, "multirc", [("True", "True"), ("False", "True")])
+    published, strict = tool.read(tmp_path)
+    assert published.run is not None
+    assert (strict.run, strict.reason) == (
+        None, "f1a needs groups. The files do not hold them."
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", tool.PROTOCOLS)
+@pytest.mark.parametrize(
+    ("dataset", "rows", "prompts"),
+    [
+        ("rte", RTE, None),
+        ("svamp", SVAMP, None),
+        ("record", RECORD, ["first"] * 3 + ["second"]),
+    ],
+)
+def test_graded_again_it_is_the_same(
+    tmp_path: Path,
+    protocol: str,
+    dataset: str,
+    rows: Sequence[tuple[str, str]],
+    prompts: Sequence[str] | None,
+) -> None:
+    write(tmp_path, dataset, rows, prompts=prompts)
+    records(tmp_path, protocol)
+    with Store.open(tmp_path / "kept") as store:
+        (benchmark,) = store.benchmarks()
+        (before,) = store.results.of_kind("grade")
+        (found,) = regrade(benchmark.cells, store.results)
+        assert (found.is_changed, found.reason) == (False, "")
+        assert store.results.of_kind("grade") == [before]
+        (planned,) = benchmark.cells
+        assert before.step == grade_step(planned.cell, planned.cell.predict())
 
 
 def test_provenance_is_what_the_files_tell(tmp_path: Path) -> None:
@@ -137,7 +183,7 @@ def test_other_seeds_are_no_complete_set(tmp_path: Path) -> None:
             write(tmp_path / "out", method=method, seed=seed)
     store = Store.open(tmp_path / "store")
     runs = [one.run for one in tool.read(tmp_path / "out") if one.run]
-    keep(store, "theirs", {}, [r for r in runs if r.record.cell.protocol == "strict"])
+    keep(store, "theirs", {}, [r for r in runs if r.planned.cell.protocol == "strict"])
     summary = api.results(store, "theirs").summary
     assert {entry.method: entry.complete for entry in summary.entries} == {
         "lora": True,
@@ -170,6 +216,14 @@ def test_the_command_shows_both_scores_and_keeps_both(tmp_path: Path) -> None:
         "peft-factory-peft-bench",
         "peft-factory-strict",
     ]
+    again = subprocess.run(
+        [*command[:3], "rescore", "--store", "s", "--benchmark", "peft-factory-strict"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "1 test sets of finished cells: 0 changed, 1 the same" in again.stdout
     for benchmark in store.benchmarks():
         assert api.results(store, benchmark.name).summary.kind == "imported"
 

@@ -1,4 +1,7 @@
-"""Every method on every architecture: it works, or its file says that it does not."""
+"""Methods on other architectures: each works, or its file says that it does not.
+
+A commit tries some of the pairs, `make nightly` all: see `architecture_rotation`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import make_plan
 
+from architecture_rotation import AT_ONCE, Rotation
 from peftbench import methods
 from peftbench.errors import InvalidSpec
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.testing import TINY_MODELS, works_on
 
 #: The full checks run on it, see test_conformance.py.
 OTHERS = [model_type for model_type in TINY_MODELS if model_type != "llama"]
-PAIRS = [(name, model_type) for name in methods.names() for model_type in OTHERS]
+PAIRS = [
+    (name, model_type)
+    for name in methods.names()
+    for model_type in Rotation.today().chosen(name, OTHERS)
+]
 
 
 def test_the_architectures_are_those_that_people_use() -> None:
     wanted = {"gemma", "gpt2", "gpt_neox", "mistral", "opt", "phi", "qwen2", "qwen3"}
     assert set(OTHERS) >= wanted
+
+
+def test_rotations_one_after_the_other_try_all_pairs_once() -> None:
+    rounds = [Rotation(position, "") for position in range(5, 5 + len(OTHERS) // AT_ONCE)]
+    for name in methods.names():
+        tried = [model_type for r in rounds for model_type in r.chosen(name, OTHERS)]
+        assert sorted(tried) == sorted(OTHERS)
+    for rotation in rounds:
+        tried_now = {t for name in methods.names() for t in rotation.chosen(name, OTHERS)}
+        assert tried_now == set(OTHERS), "each architecture is tried with some methods"
+
+
+def test_the_nightly_run_and_a_changed_method_meet_all_architectures() -> None:
+    assert Rotation(None, "").chosen("lora", OTHERS) == OTHERS
+    changed = Rotation(3, "", frozenset({"lora"}))
+    assert changed.chosen("lora", OTHERS) == OTHERS
+    assert len(changed.chosen("ia3", OTHERS)) == AT_ONCE
+
+
+@pytest.mark.parametrize(("said", "position"), [("all", None), ("17", 17)])
+def test_the_environment_says_which_pairs(
+    said: str, position: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEFTBENCH_ROTATION", said)
+    assert Rotation.today().position == position
+    assert "PEFTBENCH_ROTATION" in str(Rotation.today())
 
 
 @pytest.mark.parametrize(("name", "model_type"), PAIRS)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peftbench.engine.plan import make_plan
 
 from peftbench import methods
 from peftbench.errors import InvalidSpec
 from peftbench.methods._budget import nearest, solve
 from peftbench.models import Shapes
+from peftbench.planning.plan import make_plan
 from peftbench.spec import Budget, from_mapping
 from peftbench.testing import tiny_llama
 

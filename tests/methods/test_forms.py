@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peftbench.engine.plan import make_plan, rebuild_method
 
 import peftbench
 from peftbench import methods
 from peftbench.errors import InvalidSpec
-from peftbench.methods._build import build
+from peftbench.methods._build import build, rebuild
 from peftbench.methods._finished import FinishedAdapter
 from peftbench.models import Shapes
+from peftbench.planning.plan import make_plan
 from peftbench.spec import MethodChoice, from_mapping
 from peftbench.testing import TINY_MODELS, tiny_llama, works_on
 
@@ -64,7 +64,7 @@ def test_identity_is_the_content_and_neither_path_nor_base(tmp_path: Path) -> No
     assert cell_of(write(tmp_path / "three", LORA | {"r": 5})).cell.id != one.cell.id
     changed = cell_of(tmp_path / "three", parameters={"r": 4})
     assert changed.cell.id == one.cell.id
-    assert rebuild_method(changed.cell).parameters() == changed.cell.method.parameters
+    assert rebuild(changed.cell.method).parameters() == changed.cell.method.parameters
 
 
 def test_parameters_are_counted_on_a_model_without_weights(tmp_path: Path) -> None:

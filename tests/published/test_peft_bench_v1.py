@@ -147,6 +147,9 @@ def test_an_unknown_publication_is_refused_with_those_there_are() -> None:
 
 
 def _summarise(records: list[Record]) -> Summary:
-    planned = [PlannedCell(r.cell, "m", r.cell.method.name) for r in records]
+    planned = [
+        PlannedCell(cell=r.cell, model="m", label=r.cell.method.name, task=r.task)
+        for r in records
+    ]
     by_id = {record.cell.id: record for record in records}
     return summarise("both", {}, planned, by_id, [], lambda _: None)

@@ -17,6 +17,7 @@ from peftbench.scoring.summary import (
     Entry,
     MethodInfo,
     OtherScore,
+    Precision,
     Standing,
     Summary,
     TaskInfo,
@@ -87,6 +88,12 @@ def build(
         models=models,
         methods=tuple(_method(label) for label in scores),
         tasks=infos,
+        precisions=tuple(
+            Precision(
+                model=model, methods=tuple(scores), weights="float32", training="float32"
+            )
+            for model in models
+        ),
         seeds=seeds,
         entries=entries,
         standings=tuple(
@@ -115,7 +122,7 @@ def cost(method: str, trained: int) -> Cost:
     return Cost(
         model="tiny",
         model_identity="sha256:0",
-        dtype="auto",
+        dtype="float32",
         method=CellMethod(name="lora", parameters={"label": method}),
         probe=Probe(),
         device="cpu (machine)",

@@ -132,7 +132,7 @@ def test_a_search_is_shown_with_what_fewer_trials_would_have_found() -> None:
             number=i,
             settings={"learning_rate": 10.0 ** -(i + 1)},
             score=score,
-            cells=("c",),
+            runs=("c",),
         )
         for i, score in enumerate((0.5, 0.7, None, 0.6))
     )

@@ -114,6 +114,22 @@ def test_failure_is_shown_with_its_reason(usual: Summary, format_: Format) -> No
     assert "p-tuning has no mean score or average rank" in text
 
 
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_the_precision_of_weights_and_training_is_shown(
+    usual: Summary, format_: Format
+) -> None:
+    text = shown(usual, format_)
+    assert "tiny: weights in float32, training in float32." in text
+    assert "several precisions" not in text
+    half = usual.precisions[0].model_copy(
+        update={"weights": "bfloat16", "methods": ("lora", "ia3")}
+    )
+    mixed = usual.model_copy(update={"precisions": (*usual.precisions, half)})
+    text = shown(mixed, format_)
+    assert "Runs on tiny were computed in several precisions" in text
+    assert "lora and ia3 with weights in bfloat16, training in float32." in text
+
+
 def test_latex_says_why_a_number_is_absent(usual: Summary) -> None:
     text = render(usual, "latex")
     assert "p-tuning has no mean score or average rank: stsb has 1 of 2 seeds." in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -18,24 +17,16 @@ from peftbench.scoring.robustness import (
     why_undefined,
 )
 from peftbench.scoring.summary import Robustness
-from peftbench.spec import Cell
-from peftbench.spec.facts import Better
-from peftbench.store import Evaluation, TestSet
+from peftbench.spec import TestSet, Training
+from peftbench.spec.facts import Better, TaskFacts
+from peftbench.store import Evaluation, PlannedCell, Record
 from store.parts import cell, manifest, score
 
-
-@dataclass(frozen=True)
-class OnePlanned:
-    cell: Cell
-    model: str = "tiny"
-    label: str = "lora"
-
-
+FACTS = TaskFacts(description="")
 HANS = TestSet(name="hans", version=1, data="sha256:1")
 
 
 def evaluation(
-    of: Cell,
     perturbed: float,
     clean: float,
     *,
@@ -51,18 +42,30 @@ def evaluation(
         clean_constant=Constant(answer="no", value=c[1]),
     )
     return Evaluation(
-        cell_id=of.id,
         test_set=test_set,
-        manifest=manifest(),
         comparison=None if error else comparison,
         error=error,
     )
 
 
 def rows(found: Mapping[int, Sequence[Evaluation]]) -> tuple[Robustness, ...]:
-    planned = [OnePlanned(cell(seed)) for seed in found]
-    by_cell = {cell(seed).id: own for seed, own in found.items() if own}
-    return robustness(planned, by_cell)
+    cells = {seed: cell(seed).model_copy(update={"training": Training()}) for seed in found}
+    planned = [
+        PlannedCell(cell=one, model="tiny", label="lora", task=FACTS)
+        for one in cells.values()
+    ]
+    records = {
+        cells[seed].id: Record(
+            cell=cells[seed],
+            task=FACTS,
+            status="finished",
+            manifest=manifest(),
+            evaluations=tuple(own),
+        )
+        for seed, own in found.items()
+        if own
+    }
+    return robustness(planned, records)
 
 
 class TestRetention:
@@ -121,8 +124,8 @@ class TestRows:
     def test_means_and_intervals_over_seeds(self) -> None:
         (row,) = rows(
             {
-                1: [evaluation(cell(1), 0.6, 0.8)],
-                2: [evaluation(cell(2), 0.7, 0.9)],
+                1: [evaluation(0.6, 0.8)],
+                2: [evaluation(0.7, 0.9)],
             }
         )
         assert (row.model, row.method, row.task, row.test_set) == (
@@ -145,8 +148,8 @@ class TestRows:
     def test_retention_needs_every_seed(self) -> None:
         (row,) = rows(
             {
-                1: [evaluation(cell(1), 0.6, 0.8)],
-                2: [evaluation(cell(2), 0.5, 0.51)],
+                1: [evaluation(0.6, 0.8)],
+                2: [evaluation(0.5, 0.51)],
             }
         )
         assert row.retention is None
@@ -155,13 +158,13 @@ class TestRows:
         assert row.perturbed is not None, "the scores themselves are defined"
 
     def test_missing_seed_is_incomplete(self) -> None:
-        (row,) = rows({1: [evaluation(cell(1), 0.6, 0.8)], 2: []})
+        (row,) = rows({1: [evaluation(0.6, 0.8)], 2: []})
         assert not row.complete
         assert row.perturbed is not None
         assert row.perturbed.seeds == 1
 
     def test_failed_evaluation_says_why(self) -> None:
-        (row,) = rows({1: [evaluation(cell(1), 0, 0, error="Too little memory.\nmore")]})
+        (row,) = rows({1: [evaluation(0, 0, error="Too little memory.\nmore")]})
         assert (row.perturbed, row.retention, row.examples) == (None, None, None)
         assert row.reason == "Too little memory."
 
@@ -169,16 +172,16 @@ class TestRows:
         other = HANS.model_copy(update={"data": "sha256:2"})
         (row,) = rows(
             {
-                1: [evaluation(cell(1), 0.1, 0.8, test_set=other)],
-                2: [evaluation(cell(2), 0.6, 0.8)],
-                3: [evaluation(cell(3), 0.6, 0.8)],
+                1: [evaluation(0.1, 0.8, test_set=other)],
+                2: [evaluation(0.6, 0.8)],
+                3: [evaluation(0.6, 0.8)],
             }
         )
         assert row.by_seed["perturbed"] == {"2": 0.6, "3": 0.6}
         assert not row.complete
 
     def test_drop_is_a_loss_also_where_lower_is_better(self) -> None:
-        (row,) = rows({1: [evaluation(cell(1), 0.4, 0.1, better="lower")]})
+        (row,) = rows({1: [evaluation(0.4, 0.1, better="lower")]})
         assert row.drop is not None
         assert row.drop.mean == pytest.approx(0.3)
         assert row.better == "lower"

@@ -9,26 +9,27 @@ from typing import Any
 
 import pytest
 
-from peftbench.cost.costs import Cost, Memory, Probe
+from peftbench.cost.costs import Cost, Memory
 from peftbench.errors import InvalidSpec
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest
+from peftbench.report.setup import method_table
+from peftbench.report.words import how_sure
 from peftbench.scoring import Summary, pscp, summarise, to_rows
 from peftbench.scoring.recommend import recommend
-from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Training
+from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Probe, Training
 from peftbench.spec.facts import MethodFacts, TaskFacts
+from peftbench.store.planned import PlannedCell, TrialResult
 from peftbench.store.record import Record
 from peftbench.training.validation import Validation
 
 TASKS = ("sst2", "stsb")
+NOT_TOLD = TaskFacts(description="")
 
 
-@dataclass(frozen=True)
-class Planned:
-    cell: Cell
-    model: str
-    label: str
-    budget: None = None
+def in_table(cell: Cell, model: str, label: str) -> PlannedCell:
+    """A cell of a task that is told by its scores alone."""
+    return PlannedCell(cell=cell, model=model, label=label, task=NOT_TOLD)
 
 
 def cell(
@@ -36,7 +37,7 @@ def cell(
 ) -> Cell:
     return Cell(
         model=CellModel(
-            name=model, identity=f"sha256:{model}", dtype="auto", chat_template=True
+            name=model, identity=f"sha256:{model}", dtype="float32", chat_template=True
         ),
         method=CellMethod(name=method, parameters=parameters),
         task=CellTask(name=task, version=1, data="sha256:00"),
@@ -68,7 +69,7 @@ def cost(method: str, *, model: str = "tiny", extra: int = 0, **parameters: Any)
     return Cost(
         model=model,
         model_identity=f"sha256:{model}",
-        dtype="auto",
+        dtype="float32",
         method=CellMethod(name=method, parameters=parameters),
         probe=Probe(),
         device="cpu",
@@ -103,7 +104,7 @@ def scored(metric: str, value: float) -> Score:
 class Bench:
     """A benchmark under way: what was planned, what has come back."""
 
-    planned: list[Planned] = field(default_factory=list)
+    planned: list[PlannedCell] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     costs: list[Cost] = field(default_factory=list)
     rows: dict[str, Sequence[float]] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Bench:
         method = label.partition(" ")[0]
         parameters = {"rank": int(label.split("=")[1])} if "=" in label else {}
         planned = cell(method, task, seed, model=model, **parameters)
-        self.planned.append(Planned(planned, model, label))
+        self.planned.append(in_table(planned, model, label))
         return planned
 
     def finish(
@@ -133,6 +134,7 @@ class Bench:
         scores = {name: value, **(others or {})}
         self.records[done.id] = Record(
             cell=done,
+            task=NOT_TOLD,
             status="finished",
             manifest=manifest(host),
             scores=tuple(scored(n, v) for n, v in scores.items()),
@@ -145,7 +147,7 @@ class Bench:
     def fail(self, label: str, task: str, seed: int, status: Any, why: str) -> Cell:
         failed = self.plan(label, task, seed)
         self.records[failed.id] = Record(
-            cell=failed, status=status, manifest=manifest(), error=why
+            cell=failed, task=NOT_TOLD, status=status, manifest=manifest(), error=why
         )
         return failed
 
@@ -242,7 +244,7 @@ def test_what_tuning_chose_from_task_to_task_is_told() -> None:
     for task, rate, rank in (("sst2", 1e-3, 4), ("stsb", 5e-3, 8)):
         planned = cell("lora", task, 1, rank=rank, alpha=16)
         tuned = planned.model_copy(update={"training": Training(learning_rate=rate)})
-        bench.planned.append(Planned(tuned, "tiny", "lora"))
+        bench.planned.append(in_table(tuned, "tiny", "lora"))
     [found] = bench.summary().methods
     assert found.learning_rate is None
     assert found.varied == {"rank": (4, 8), "learning_rate": (1e-3, 5e-3)}
@@ -335,8 +337,6 @@ def test_a_headline_that_is_unavailable_is_no_score_and_no_other_metric_takes_it
 
 
 def test_programs_run_without_a_sandbox_are_told() -> None:
-    from peftbench.report.words import how_sure
-
     bench = Bench()
     unsafe = bench.finish("lora", "apps", 1, 0.5, metric="pass_at_1")
     record = bench.records[unsafe.id]
@@ -459,16 +459,22 @@ def test_a_column_does_not_hold_two_metrics() -> None:
         bench.summary()
 
 
-def test_a_failed_record_says_what_was_asked_and_how_it_counts() -> None:
+@pytest.mark.parametrize("has_run", [True, False])
+def test_a_cell_without_a_score_says_what_was_asked_and_how_it_counts(
+    has_run: bool,
+) -> None:
     bench = Bench()
-    failed = bench.fail("lora", "heard", 1, "oom", "no memory")
+    if has_run:
+        bench.fail("lora", "heard", 1, "oom", "no memory")
+    else:
+        bench.plan("lora", "heard", 1)
     facts = TaskFacts(
         description="words that are heard",
         metric="error_rate",
         unit="fraction wrong",
         better="lower",
     )
-    bench.records[failed.id] = bench.records[failed.id].model_copy(
+    bench.planned[0] = bench.planned[0].model_copy(
         update={"task": facts, "method": MethodFacts(family="low-rank", paper="Hu")}
     )
     summary = bench.summary()
@@ -478,6 +484,51 @@ def test_a_failed_record_says_what_was_asked_and_how_it_counts() -> None:
     )  # fmt: skip
     assert info.description == "words that are heard"
     assert (method.family, method.paper) == ("low-rank", "Hu")
+
+
+def test_a_search_is_told_before_its_final_run_has_ended() -> None:
+    bench = Bench()
+    bench.plan("lora", "sst2", 1)
+    trials = tuple(
+        TrialResult(number=n, settings={"learning_rate": rate}, score=score, runs=(str(n),))
+        for n, (rate, score) in enumerate([(1e-3, 0.5), (1e-2, 0.75), (1e-1, None)])
+    )
+    bench.planned[0] = bench.planned[0].model_copy(update={"trials": trials})
+    (found,) = bench.summary().searches
+    assert (found.model, found.method, found.task) == ("tiny", "lora", "sst2")
+    assert (found.chosen, found.trials) == (1, trials)
+    assert found.expected_best == pytest.approx((0.625, 0.6875))
+
+
+def test_cells_that_differ_in_precision_say_so() -> None:
+    bench = full_bench()
+    alike = bench.summary()
+    assert [(one.weights, one.training, one.methods) for one in alike.precisions] == [
+        ("float32", "", ("base",)),
+        ("float32", "float32", ("lora", "ia3")),
+    ]
+    assert "precisions" not in " ".join(how_sure(alike))
+    assert method_table(alike).notes == ("tiny: weights in float32, training in float32.",)
+    for place, one in enumerate(bench.planned):
+        if one.label == "ia3":
+            half = Training(learning_rate=1e-3, precision="bfloat16")
+            told = one.cell.model_copy(update={"training": half})
+            bench.planned[place] = in_table(told, "tiny", "ia3")
+    mixed = bench.summary()
+    assert "Runs on tiny were computed in several precisions" in " ".join(how_sure(mixed))
+    assert method_table(mixed).notes == (
+        "tiny: base with weights in float32; lora with weights in float32, training in "
+        "float32; ia3 with weights in float32, training in bfloat16.",
+    )
+
+
+def test_a_cost_of_other_weights_or_of_another_precision_is_not_taken() -> None:
+    bench = full_bench()
+    for other in ({"dtype": "bfloat16"}, {"model_identity": "sha256:other"}):
+        bench.costs = [cost("lora").model_copy(update=other)]
+        assert standings(bench.summary())["lora"].cost is None
+    bench.costs = [cost("lora").model_copy(update={"model": "under another name"})]
+    assert standings(bench.summary())["lora"].cost is not None
 
 
 def test_further_test_sets_stand_beside_the_headline_with_their_own_direction() -> None:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from peftbench.engine.plan import make_plan
 
 from peftbench import tasks
 from peftbench.catalogue import PLUGINS_VARIABLE
 from peftbench.errors import DataError, InvalidSpec
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping, read_benchmark
 from peftbench.tasks._data import TaskData, load_task_data
 from peftbench.tasks._task_file import task_from_file

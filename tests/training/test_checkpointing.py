@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from peftbench.engine.plan import make_plan
 
 from peftbench.errors import InvalidSpec
 from peftbench.methods import get
+from peftbench.planning.plan import make_plan
 from peftbench.spec import from_mapping
 from peftbench.testing import tiny_llama
 from peftbench.training.checkpointing import gradient_checkpointing

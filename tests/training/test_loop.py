@@ -134,7 +134,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(
     train_group([member(resumed, checkpoints=checkpoints)])
     assert resumed.progress.resumed == (killed_at >= 2)
     assert state_sha256(resumed.model) == state_sha256(straight.model)
-    assert resumed.progress.looks == straight.progress.looks
+    assert resumed.progress.validations == straight.progress.validations
 
 
 def test_checkpoints_come_in_between_when_time_has_gone_by(

@@ -99,16 +99,16 @@ def test_a_run_that_was_saved_and_loaded_goes_on_bit_for_bit(
 ) -> None:
     """Adapter, best state, moments of the optimiser, place in the data, dropout."""
     straight = take(make_run(name), 3)
-    straight.look(0.5)
+    straight.note_validation(0.5)
     straight.save(tmp_path)
-    take(straight, 3).look(0.25)
+    take(straight, 3).note_validation(0.25)
 
     other = make_run(name)
     take(other, 1)  # whatever was there is overwritten
     torch.manual_seed(99)
     other.load(tmp_path)
     assert other.progress.step == 3
-    take(other, 3).look(0.25)
+    take(other, 3).note_validation(0.25)
 
     assert state_sha256(other.model) == state_sha256(straight.model)
     assert other.progress.resumed == 1
@@ -121,7 +121,7 @@ def test_a_run_that_was_saved_and_loaded_goes_on_bit_for_bit(
     assert state_sha256(other.model) == state_sha256(straight.model)
 
 
-def test_a_checkpoint_before_the_first_look_has_no_best_state(
+def test_a_checkpoint_before_the_first_validation_has_no_best_state(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     run = take(make_run(), 1)
@@ -134,7 +134,7 @@ def test_a_checkpoint_before_the_first_look_has_no_best_state(
 
 def test_what_is_saved_is_a_copy(make_run: MakeRun) -> None:
     run = take(make_run(), 2)
-    run.look(1.0)
+    run.note_validation(1.0)
     best = {name: tensor.clone() for name, tensor in run.best.items()}
     take(run, 2)
     assert all(torch.equal(run.best[name], best[name]) for name in best)
@@ -367,7 +367,7 @@ def test_the_best_state_is_kept_and_restored(make_run: MakeRun) -> None:
     for score in (0.2, 0.6, 0.4):
         run.step()
         states[run.progress.step] = state_sha256(run.model)
-        run.look(score)
+        run.note_validation(score)
     run.restore_best()
     assert (run.progress.best_step, run.progress.best_score) == (2, 0.6)
     assert state_sha256(run.model) == states[2]
@@ -378,7 +378,7 @@ def test_where_lower_is_better_the_lowest_is_best(make_run: MakeRun) -> None:
     run = make_run(higher_is_better=False)
     for score in (0.6, 0.2, 0.4):
         run.step()
-        run.look(score)
+        run.note_validation(score)
     assert (run.progress.best_step, run.progress.best_score) == (2, 0.2)
 
 
@@ -389,7 +389,7 @@ def test_of_equal_scores_the_later_is_kept_and_patience_still_runs(
     for score in (0.5, 0.5, 0.5):
         assert not run.is_over
         run.step()
-        run.look(score)
+        run.note_validation(score)
     assert run.progress.best_step == 3
     assert run.is_over
 
@@ -398,10 +398,10 @@ def test_patience_starts_again_with_every_gain(make_run: MakeRun) -> None:
     run = make_run(patience=2)
     for score in (0.5, 0.4, 0.6, 0.5):
         run.step()
-        run.look(score)
+        run.note_validation(score)
         assert not run.is_over
     run.step()
-    run.look(0.6)
+    run.note_validation(0.6)
     assert run.is_over
 
 
@@ -410,7 +410,7 @@ def test_a_run_without_patience_goes_to_its_end(make_run: MakeRun) -> None:
     for _ in range(5):
         assert not run.is_over
         run.step()
-        run.look(0.0)
+        run.note_validation(0.0)
     assert run.is_over
 
 
@@ -418,13 +418,13 @@ def test_a_run_without_patience_goes_to_its_end(make_run: MakeRun) -> None:
     ("steps", "validations", "expected"),
     [(8, 4, {2, 4, 6, 8}), (7, 2, {4, 7}), (3, 9, {1, 2, 3}), (1, 4, {1}), (5, 1, {5})],
 )
-def test_looks_are_spread_evenly_and_the_last_step_has_one(
+def test_validations_are_spread_evenly_and_the_last_step_has_one(
     make_run: MakeRun, steps: int, validations: int, expected: set[int]
 ) -> None:
-    assert make_run(steps=steps, validations=validations).look_steps == expected
+    assert make_run(steps=steps, validations=validations).validation_steps == expected
 
 
-def test_a_look_reports_the_mean_loss_since_the_one_before(
+def test_a_validation_reports_the_mean_loss_since_the_one_before(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(steps=4, batch_size=4)
@@ -433,8 +433,8 @@ def test_a_look_reports_the_mean_loss_since_the_one_before(
     for due in (False, True, False, True):
         run.step()
         if due:
-            run.look(0.0)
-    looks = run.progress.looks
+            run.note_validation(0.0)
+    looks = run.progress.validations
     assert [look.train_loss for look in looks] == [3.0, 0.75]
     assert [look.step for look in looks] == [2, 4]
     assert [look.epoch for look in looks] == pytest.approx([8 / 24, 16 / 24])

@@ -103,10 +103,5 @@ def benchmark(
     return from_mapping(raw, "the command line"), "the command line"
 
 
-def store_folder(store: Path | None, name: str) -> Path:
-    """The folder asked for, or `runs/<name>`."""
-    return store or Path("runs") / name
-
-
 def _names(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]

@@ -79,6 +79,4 @@ def _texts(row: Row) -> list[Text]:
 
 
 def _text(cell: Cell) -> Text:
-    mark = " †" if cell.mark == "tied" else ""
-    note = f" ({cell.note})" if cell.note else ""
-    return Text(f"{cell.text}{mark}{note}", style="bold" if cell.mark == "best" else "")
+    return Text(cell.marked, style="bold" if cell.mark == "best" else "")

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from peftbench.api import Listen, News
+from peftbench.news import Listen, News
 
 
 @contextmanager
@@ -50,14 +50,15 @@ class _Lines:
     start: float = field(default_factory=time.monotonic)
 
     def __call__(self, news: News) -> None:
-        """Print what ended."""
-        if news.what == "measured":
-            self._print(f"measured the cost of {news.name}{_because(news)}")
-        elif news.what == "ended":
+        """Print what ended, and which cost is measured, for nothing else goes on then."""
+        if news.of == "cost" and news.what == "started":
+            self._print(f"measuring the cost of {news.name}")
+        elif news.what == "ended" and news.of == "cell":
             self.done += 1
-            self._print(
-                f"[{self.done}/{max(self.done, self.to_do)}] {news.name}: {news.said}"
-            )
+            total = max(self.done, self.to_do)
+            self._print(f"[{self.done}/{total}] {news.name}: {news.said}")
+        elif news.what == "ended" and news.said:
+            self._print(f"{news.name}: {news.said}")
 
     def _print(self, line: str) -> None:
         line = f"{time.monotonic() - self.start:7.1f} s  {line}"
@@ -80,16 +81,15 @@ class _Bars:
                 self.bars.update(bar, completed=news.step, total=news.steps)
             return
         if news.what == "started":
-            self.running[news.unit] = self.bars.add_task(f"  {news.name}", total=None)
+            doing = "measuring the cost of " * (news.of == "cost")
+            self.running[news.unit] = self.bars.add_task(
+                f"  {doing}{news.name}", total=None
+            )
             return
         if (bar := self.running.pop(news.unit, None)) is not None:
             self.bars.remove_task(bar)
-        if news.what == "ended":
+        if news.what == "ended" and news.of == "cell":
             self.bars.advance(self.overall)
-        if news.what == "ended" or news.said:
+        if news.said:
             line = f"{news.name}: {news.said}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _because(news: News) -> str:
-    return f": {news.said}" if news.said else ""

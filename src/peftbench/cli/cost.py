@@ -17,8 +17,8 @@ from peftbench.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from peftbench.cost.compare import NoCost
     from peftbench.cost.costs import Cost
-    from peftbench.cost.measure import NoCost
     from peftbench.spec import Benchmark, Probe
 
 
@@ -49,6 +49,9 @@ def cost(
     ] = None,
     repeats: Annotated[int, typer.Option(min=2, help="Of every time.")] = 5,
     dtype: Annotated[str, typer.Option(help="Of the weights, as in a spec.")] = "auto",
+    precision: Annotated[
+        str | None, typer.Option(help="Of a training step: float32 or bfloat16.")
+    ] = None,
     store: Annotated[
         Path | None, typer.Option("--store", help="Keep the costs in this store.")
     ] = None,
@@ -58,6 +61,8 @@ def cost(
     benchmark = _asked(spec, model, methods, dtype)
     if device not in (None, "cpu", "cuda"):
         raise InvalidSpec(f"--device is cpu or cuda, got {device!r}.")
+    if precision not in (None, "float32", "bfloat16"):
+        raise InvalidSpec(f"--precision is float32 or bfloat16, got {precision!r}.")
     if device is not None and not predict:
         raise InvalidSpec("--device goes with --predict; measured is what is here.")
     found = [
@@ -68,7 +73,13 @@ def cost(
             choice,
             predict,
             device,
-            _probe_of(choice, inference, training, repeats),
+            _probe_of(
+                choice,
+                inference,
+                training,
+                precision or benchmark.training.precision,
+                repeats,
+            ),
         )
     ]
     if store is not None:
@@ -118,9 +129,9 @@ def _method_entries(text: str) -> list[Any]:
 
 
 def _probe_of(
-    choice: Any, inference: str | None, training: str | None, repeats: int
-) -> Probe | None:
-    from peftbench.cost.measure import default_probe
+    choice: Any, inference: str | None, training: str | None, precision: Any, repeats: int
+) -> Probe:
+    from peftbench.cost.compare import default_probe
     from peftbench.models import describe
 
     changed: dict[str, int] = {}
@@ -128,7 +139,8 @@ def _probe_of(
         if text is not None:
             batch, length = _size(what, text)
             changed |= {f"{what}_batch": batch, f"{what}_length": length}
-    return default_probe(describe(choice).config, repeats).model_copy(update=changed)
+    probe = default_probe(describe(choice).config, repeats, precision)
+    return probe.model_copy(update=changed)
 
 
 def _size(option: str, text: str) -> tuple[int, int]:
@@ -143,17 +155,17 @@ def _size(option: str, text: str) -> tuple[int, int]:
 def _outcomes(
     benchmark: Benchmark, choice: Any, predict: bool, device: str | None, probe: Any
 ) -> Iterator[tuple[str, Cost | NoCost]]:
-    from peftbench.cost import measure as costs
+    from peftbench.cost import compare
 
     def tell(label: str) -> None:
         print(f"{'predicting' if predict else 'measuring'} {label}", file=sys.stderr)
 
     outcomes: Iterable[Cost | NoCost]
     if predict:
-        chosen: Any = device or costs.this_device()
-        outcomes = costs.predict_all(choice, benchmark.methods, chosen, probe, tell)
+        chosen: Any = device or compare.this_device()
+        outcomes = compare.predict_all(choice, benchmark.methods, chosen, probe, tell)
     else:
-        outcomes = costs.measure_all(choice, benchmark.methods, probe, tell)
+        outcomes = compare.measure_all(choice, benchmark.methods, probe, tell)
     labels = [method.label for method in benchmark.methods]
     return zip(labels, outcomes, strict=True)
 

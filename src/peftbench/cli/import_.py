@@ -122,7 +122,10 @@ def _rows(scored: Sequence[ByProtocol]) -> list[list[str]]:
     lines = []
     for theirs, ours in zip(scored[::2], scored[1::2], strict=True):
         run = theirs.run or ours.run
-        values = [one.run.record.headline if one.run else None for one in (theirs, ours)]
+        values = [
+            one.run.graded[1].scores[0] if one.run and one.run.graded else None
+            for one in (theirs, ours)
+        ]
         known = [value for value in values if value is not None]
         lines.append(
             [
@@ -149,11 +152,11 @@ def _otherwise(theirs: Any, ours: Any) -> str:
 
     if theirs is None or ours is None:
         return NOTHING
-    if len(theirs.predictions) != len(ours.predictions):
+    if len(theirs.marks) != len(ours.marks):
         return NOTHING
     pairs = [
         (first.score, second.score)
-        for first, second in zip(theirs.predictions, ours.predictions, strict=True)
+        for first, second in zip(theirs.marks, ours.marks, strict=True)
     ]
     if any(value not in (0.0, 1.0) for pair in pairs for value in pair):
         return NOTHING

@@ -21,7 +21,7 @@ def pareto(
     as_json: options.Json = False,
 ) -> None:
     """Show the Pareto front over two columns, and the hypervolume that it covers."""
-    from peftbench import api
+    from peftbench.results import results
     from peftbench.scoring import pareto as fronts
     from peftbench.scoring.columns import column, reason, turned
     from peftbench.store import Store
@@ -29,11 +29,8 @@ def pareto(
     first, second = column(x), column(y)
     if first is second:
         raise InvalidSpec(f"A front needs two columns; both are {x}.")
-    opened = Store.open(store, create=False)
-    try:
-        summary = api.results(opened, benchmark).summary
-    finally:
-        opened.close()
+    with Store.open(store, create=False) as opened:
+        summary = results(opened, benchmark).summary
     first, second = turned(first, summary), turned(second, summary)
     found: list[dict[str, Any]] = []
     for model in summary.models:

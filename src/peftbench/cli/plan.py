@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +14,11 @@ from peftbench.cli._app import app
 from peftbench.errors import StoreError
 
 if TYPE_CHECKING:
+    from peftbench.api import Experiment
     from peftbench.evidence import Evidence
     from peftbench.planning.forecast import Forecast
     from peftbench.planning.plan import Plan
+    from peftbench.planning.wanted import Need
     from peftbench.store import Record
 
 
@@ -60,15 +61,21 @@ def plan(
     """Show what `run` would do with the same arguments, without loading a model."""
     import os
 
-    from peftbench import api
+    from peftbench.api import Experiment
     from peftbench.planning.fit import machine_memory_bytes
     from peftbench.planning.forecast import forecast
-    from peftbench.planning.plan import make_plan
 
     benchmark, _ = options.benchmark(spec, model, methods, tasks, seeds, set_)
-    made = make_plan(benchmark, api.data_folder(data_dir))
-    folder = options.store_folder(store, benchmark.name)
-    records = _records(made, folder, must_exist=store is not None and store.exists())
+    experiment = Experiment(benchmark, store=store, data_dir=data_dir)
+    if store is not None and store.exists() and not experiment.has_store:
+        raise StoreError(
+            f"{store} is not a store: it has no store.sqlite. `peftbench run` makes one."
+        )
+    with experiment:
+        made, needs = experiment.settled, experiment.needs()
+        records = {one.cell.id: record for one, record in experiment.ended()}
+        trials = experiment.trials_left()
+        shown = [] if margin is None else _evidence(made, experiment, margin)
     count = workers or len(os.sched_getaffinity(0))
     memory = int(memory_gb * 1e9) if memory_gb is not None else machine_memory_bytes()
     forecasts = forecast(
@@ -77,29 +84,20 @@ def plan(
         memory_limit=memory and memory // count,  # every worker has a base of its own
         exact=exact,
     )
-    shown = [] if margin is None else _evidence(made, folder, margin)
     if as_json:
-        found = _as_json(made, records, forecasts, count)
+        found = _as_json(made, records, needs, forecasts, count)
         print(json.dumps(found | {"evidence": [asdict(one) for one in shown]}, indent=2))
         return
-    _print(made, records, forecasts, count)
+    _print(made, records, needs, forecasts, count, trials)
     if margin is not None:
         _print_evidence(shown, margin)
 
 
-def _evidence(made: Plan, folder: Path, margin: float) -> Sequence[Evidence]:
+def _evidence(made: Plan, experiment: Experiment, margin: float) -> Sequence[Evidence]:
     """What the plan can show, from the results that the store has already."""
     from peftbench.evidence import evidence
-    from peftbench.store import Store
 
-    try:
-        store = Store.open(folder, create=False)
-    except StoreError:
-        return evidence(made, None, margin / 100)
-    try:
-        return evidence(made, store, margin / 100)
-    finally:
-        store.close()
+    return evidence(made, experiment.store if experiment.has_store else None, margin / 100)
 
 
 def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
@@ -149,24 +147,12 @@ def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
     )
 
 
-def _records(made: Plan, folder: Any, *, must_exist: bool) -> dict[str, Record]:
-    """The records of the planned cells that have ended; none where there is no store."""
-    from peftbench.store import Store
-
-    try:
-        store = Store.open(folder, create=False)
-    except StoreError:
-        if must_exist:
-            raise
-        return {}
-    try:
-        return store.records(made.cells)
-    finally:
-        store.close()
-
-
 def _as_json(
-    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], workers: int
+    plan: Plan,
+    records: Mapping[str, Record],
+    needs: Mapping[str, Need],
+    forecasts: Mapping[str, Forecast],
+    workers: int,
 ) -> dict[str, Any]:
     return {
         "benchmark": plan.benchmark.model_dump(mode="json"),
@@ -181,6 +167,7 @@ def _as_json(
                 "status": records[planned.cell.id].status
                 if planned.cell.id in records
                 else "to do",
+                "needs": needs.get(planned.cell.id),
                 "parameters": planned.cell.method.parameters,
                 "budget": planned.budget and planned.budget.model_dump(mode="json"),
                 "training": planned.cell.training
@@ -196,11 +183,17 @@ def _as_json(
 
 
 def _print(
-    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], workers: int
+    plan: Plan,
+    records: Mapping[str, Record],
+    needs: Mapping[str, Need],
+    forecasts: Mapping[str, Forecast],
+    workers: int,
+    trials: int,
 ) -> None:
     from rich.console import Console
 
     from peftbench.cli._print import plain_table
+    from peftbench.cli.run import counts
     from peftbench.report import numbers
 
     console = Console()
@@ -209,9 +202,9 @@ def _print(
         groups.setdefault((planned.model, planned.label), []).append(planned.cell)
     rows = []
     for (model, label), cells in groups.items():
-        done = sum(c.id in records and records[c.id].status == "finished" for c in cells)
-        failed = sum(c.id in records for c in cells) - done
-        left = [forecasts[c.id] for c in cells if c.id not in records]
+        ended = [c for c in cells if c.id not in needs]
+        done = sum(c.id in records and records[c.id].status == "finished" for c in ended)
+        to_run = [forecasts[c.id] for c in cells if needs.get(c.id) == "run"]
         memory = max((forecasts[c.id].memory_bytes or 0 for c in cells), default=0)
         training = cells[0].training
         rows.append(
@@ -221,9 +214,9 @@ def _print(
                 f"{training.learning_rate:g}" if training else numbers.NOTHING,
                 str(len(cells)),
                 str(done),
-                str(failed),
-                str(len(left)),
-                _duration([f.seconds for f in left]),
+                str(len(ended) - done),
+                str(len(cells) - len(ended)),
+                _duration([f.seconds for f in to_run]),
                 numbers.si(memory, "B") if memory else numbers.NOTHING,
             ]
         )
@@ -240,23 +233,23 @@ def _print(
     ]
     console.print(f"{plan.benchmark.name}: {', '.join(plan.benchmark.tasks)}", markup=False)
     plain_table(console, titles, rows)
-    left = [forecasts[p.cell.id] for p in plan.cells if p.cell.id not in records]
-    known = [f.seconds / workers for f in left if f.seconds is not None]
+    to_run = [forecasts[p.cell.id] for p in plan.cells if needs.get(p.cell.id) == "run"]
+    known = [f.seconds / workers for f in to_run if f.seconds is not None]
+    unknown = len(to_run) - len(known)
     console.print(
-        f"{len(plan.cells)} cells, {len(left)} to do: {_duration(known or [0.0])} with "
+        f"{counts(len(plan.cells), needs)}: {_duration(known or [0.0])} with "
         f"{workers} worker{'s' * (workers > 1)}"
-        + (
-            f"; the time of {len(left) - len(known)} cannot be told"
-            * (len(left) > len(known))
-        )
+        + (f"; the time of {unknown} cannot be told" * (unknown > 0))
+        + (", without what is only asked or graded" * (len(to_run) < len(needs)))
         + ". Time and memory (of one worker) are predictions: from cells of this store "
         "where there are any, else from the number of tokens and a matrix product timed now.",
         markup=False,
         highlight=False,
     )
-    _print_misfits(plan, records, forecasts, console)
+    _print_misfits(plan, needs, forecasts, console)
     if plan.benchmark.tuning:
-        console.print(_tuning(plan, forecasts, workers), markup=False, highlight=False)
+        said = _tuning(plan, forecasts, workers, trials)
+        console.print(said, markup=False, highlight=False)
     _print_budgets(plan, console)
     _print_settings(plan, console)
 
@@ -266,7 +259,10 @@ def _misfit(forecast: Forecast) -> dict[str, Any] | None:
 
 
 def _print_misfits(
-    plan: Plan, records: dict[str, Record], forecasts: dict[str, Forecast], console: Any
+    plan: Plan,
+    to_do: Mapping[str, Need],
+    forecasts: Mapping[str, Forecast],
+    console: Any,
 ) -> None:
     """What will not fit, and the cheapest change that makes it fit."""
     from peftbench.report import numbers
@@ -274,7 +270,7 @@ def _print_misfits(
     told = {}
     for planned in plan.cells:
         found = forecasts[planned.cell.id].misfit
-        if found is None or planned.cell.id in records:
+        if found is None or planned.cell.id not in to_do:
             continue
         where = f"{planned.label} on {planned.model}, {planned.cell.task.name}"
         needs = (
@@ -306,19 +302,26 @@ def _print_budgets(plan: Plan, console: Any) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def _tuning(plan: Plan, forecasts: dict[str, Forecast], workers: int) -> str:
+def _tuning(
+    plan: Plan, forecasts: Mapping[str, Forecast], workers: int, trials: int
+) -> str:
     """How many runs on the validation part come before, and what they take at most."""
     from peftbench.search.tuning import studies
 
+    assert plan.benchmark.tuning is not None
     found = studies(plan)
-    trials = plan.benchmark.tuning.trials if plan.benchmark.tuning else 0
+    each = plan.benchmark.tuning.trials
+    if trials == 0:
+        return f"Tuned: each of {len(found)} searches has had its {each} trials."
+    share = trials / (each * len(found))
     templates = [planned.cell.id for study in found for planned in study.templates]
-    seconds = [forecasts[cell_id].seconds for cell_id in templates]
-    each = [None if s is None else s * trials / workers for s in seconds]
+    runs = [forecasts[cell_id].seconds for cell_id in templates]
+    seconds = [None if s is None else s * each * share / workers for s in runs]
     return (
         f"Tuning comes first: {trials} trials of {len(found)} searches, "
-        f"{trials * len(templates)} runs that are scored on the validation part alone, at most "
-        f"{_duration(each)}; the settings shown are the defaults that it starts from."
+        f"{round(share * each * len(templates))} runs that are scored on the validation part "
+        f"alone, at most {_duration(seconds)}; the settings shown are the best so far, or the "
+        "defaults that a search starts from."
     )
 
 

@@ -79,12 +79,9 @@ def _summary(published: str | None, store: Path | None, benchmark: str | None) -
         if benchmark is not None:
             raise InvalidSpec("--benchmark chooses among those of a --store.")
         return summary_of(read(published))
-    from peftbench import api
+    from peftbench.results import results
     from peftbench.store import Store
 
     assert store is not None
-    opened = Store.open(store, create=False)
-    try:
-        return api.results(opened, benchmark).summary
-    finally:
-        opened.close()
+    with Store.open(store, create=False) as opened:
+        return results(opened, benchmark).summary

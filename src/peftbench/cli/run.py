@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -15,6 +17,7 @@ from peftbench.errors import InvalidSpec
 if TYPE_CHECKING:
     from peftbench.api import Experiment
     from peftbench.planning.plan import Plan
+    from peftbench.planning.wanted import Need
     from peftbench.store import PlannedCell
 
 INTERRUPTED = 130
@@ -74,11 +77,11 @@ def run(
             _forget_all(experiment, yes=yes)
         if retry:
             experiment.forget(_to_retry(experiment, retry))
-        done = len(experiment.ended())
+        needs, trials = experiment.needs(), experiment.trials_left()
         console.print(
-            f"{benchmark.name}: {len(plan.cells)} cells, {done} done, "
-            f"{len(plan.cells) - done} to do; {count} worker{'s' * (count > 1)}; results in "
-            f"{experiment.folder}",
+            f"{benchmark.name}: {counts(len(plan.cells), needs)}"
+            f"{f', after {trials} trials' if trials else ''}; "
+            f"{count} worker{'s' * (count > 1)}; results in {experiment.folder}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -86,7 +89,7 @@ def run(
         say_without_rows(plan, console)
         if note := _about_programs(plan, unsafe=unsafe_run_code):
             console.print(note, markup=False, highlight=False, soft_wrap=True)
-        with progress(len(plan.cells) - done, console) as listen:
+        with progress(len(needs), console) as listen:
             results = experiment.run(
                 workers=count,
                 measure_costs=costs,
@@ -98,6 +101,23 @@ def run(
     finally:
         experiment.close()
     raise typer.Exit(show_results(results, console))
+
+
+def counts(cells: int, needs: Mapping[str, Need]) -> str:
+    """How many cells are done, and what the others need.
+
+    >>> counts(4, {"a": "run", "b": "ask", "c": "grade"})
+    '4 cells, 1 done, 3 to do (1 to run, 1 only to ask, 1 only to grade)'
+    """
+    said = f"{cells} cells, {cells - len(needs)} done, {len(needs)} to do"
+    words: dict[Need, str] = {
+        "run": "to run", "ask": "only to ask", "grade": "only to grade"
+    }  # fmt: skip
+    found = Counter(needs.values())
+    if len(needs) > found["run"]:
+        parts = (f"{found[need]} {word}" for need, word in words.items() if found[need])
+        said += f" ({', '.join(parts)})"
+    return said
 
 
 def _interrupted(console: Any) -> NoReturn:

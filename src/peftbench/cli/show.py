@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from peftbench.store import Record
+    from peftbench.store import PlannedCell, Record, Result, Store
 
 
 def _print_scores(scored: Any, console: Console) -> None:
@@ -53,7 +53,10 @@ _ZERO_IS_NOT_TOLD = ("threads", "version", "max_length", "steps", "resumed")
 @app.command()
 def show(
     cell: Annotated[
-        str, typer.Argument(help="The beginning of an id, or a name: lora/sst2/1.")
+        str,
+        typer.Argument(
+            help="The beginning of an id, of a trial too, or a name: lora/sst2/1."
+        ),
     ],
     store: options.ExistingStore,
     benchmark: options.BenchmarkName = None,
@@ -69,6 +72,9 @@ def show(
     with Store.open(store, create=False) as opened:
         named = [benchmark] if benchmark else opened.benchmark_names()
         cells = [one for name in named for one in stored_benchmark(opened, name).cells]
+        if run := _run_alone(opened, cells, cell):
+            _print_run(run, as_json)
+            return
         planned = find_cell(cells, cell)
         record = opened.record(planned)
         if record is None:
@@ -90,11 +96,40 @@ def show(
         }
         print(json.dumps(found, indent=2))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(planned.name, style="bold", markup=False)
     _print_record(record, again, console)
     for row in rows:
         _print_prediction(row, console)
+
+
+def _run_alone(store: Store, cells: Sequence[PlannedCell], name: str) -> Result | None:
+    """The run of a trial, which no cell has, if it is what is asked for."""
+    own = {one.cell.train.id for one in cells if one.cell.train}
+    if len(name) < 4:
+        return None
+    kinds = ("train", "trial")
+    found = [run for kind in kinds for run in store.results.beginning_with(name, kind)]
+    return found[0] if len(found) == 1 and found[0].step.id not in own else None
+
+
+def _print_run(run: Result, as_json: bool) -> None:
+    """Settings, validations and provenance; a trial is not asked the test split."""
+    import json
+
+    import yaml
+
+    said = {
+        "id": run.step.id,
+        "kind": run.step.kind,
+        **run.outcome.model_dump(mode="json"),
+        "asked": run.step.model_dump(mode="json"),
+    }
+    print(
+        json.dumps(said, indent=2)
+        if as_json
+        else yaml.safe_dump(said, sort_keys=False, allow_unicode=True).rstrip()
+    )
 
 
 def _print_record(record: Record, earlier: Sequence[Any], console: Console) -> None:

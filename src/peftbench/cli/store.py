@@ -96,6 +96,7 @@ def upgrade(
     target: Annotated[
         Path | None, typer.Option("--to", help="Of the new store; default STORE-2.")
     ] = None,
+    _plugins: options.Plugins = None,
 ) -> None:
     """Write the results of a store of an earlier version into a new store, with every number.
     The old one is left as it is."""

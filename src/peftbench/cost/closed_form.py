@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from peftbench.methods import Method
 from peftbench.models import Shapes
+from peftbench.spec.benchmark import Precision
 
 #: Of the inputs and outputs of a block's linear layers, what is kept with frozen weights.
 _KEPT_OF_LINEARS = 0.8
-#: Logits are there four times in float32: as they are, shifted, as log-probabilities, and
-#: their gradient. Gemma 2 caps them, which is one more.
-_BYTES_PER_LOGIT = 16
-_BYTES_PER_CAPPED_LOGIT = 20
+#: Logits are there three times in float32: as log-probabilities, the gradient of these, and
+#: their own gradient. Gemma 2 caps them, which is one more.
+_BYTES_PER_LOGIT = 12
+_BYTES_PER_CAPPED_LOGIT = 16
 #: Families whose layers stand beside linear ones, and keep those layers' inputs too.
 _BESIDE_LINEARS = ("adapter", "reparameterised", "hybrid")
 #: Of the widths of those inputs, how many are kept once more: query, key and value share
-#: one in float32; under 16-bit weights each is turned into float32 on its own.
+#: one in float32; under 16-bit weights or arithmetic each is cast on its own.
 _SHARED_INPUTS = 0.57
 
 
@@ -51,6 +52,7 @@ def peak_memory_bytes(
     answer_length: int | None = None,
     weight_bytes: int = 4,
     gradient_checkpointing: bool = False,
+    precision: Precision = "float32",
 ) -> int:
     """Peak of a training step on `batch` rows of `length` tokens, the loss on the last
     `answer_length` of each (None: on all): weights, what is trained in float32 with its
@@ -72,10 +74,13 @@ def peak_memory_bytes(
         answers=answers,
         weight_bytes=4 if in_place else weight_bytes,
         gradient_checkpointing=gradient_checkpointing,
+        precision=precision,
     )
-    # Gradients appear as activations go: the larger of both is there at the peak.
+    # Gradients appear as activations go: the larger of both is there at the peak. AdamW adds
+    # two temporaries of the largest tensor, with everything trained the embedding.
     kept = weights - weight_bytes * in_place + 3 * 4 * trained
-    return kept + max(4 * trained, activations)
+    temporaries = 2 * 4 * shapes.hidden_size * shapes.vocab_size if in_place else 0
+    return kept + max(4 * trained + temporaries, activations)
 
 
 def _widest(shapes: Shapes) -> int:
@@ -90,17 +95,32 @@ def _activations(
     answers: int,
     weight_bytes: int,
     gradient_checkpointing: bool,
+    precision: Precision,
 ) -> int:
-    widths = sum(linear.d_in + linear.d_out for linear in shapes.linears)
-    blocks = _KEPT_OF_LINEARS * weight_bytes * widths
+    layers = max(1, shapes.num_layers)
+    kept_bytes = 2 if precision == "bfloat16" else weight_bytes
+    blocks = _KEPT_OF_LINEARS * kept_bytes * sum(x.d_in + x.d_out for x in shapes.linears)
     if method.family in _BESIDE_LINEARS:
-        share = _SHARED_INPUTS if weight_bytes == 4 else 1.0
-        blocks += 4 * share * sum(linear.d_in for linear in shapes.linears)
+        is_shared = precision == "float32" and weight_bytes == 4
+        inputs = sum(linear.d_in for linear in shapes.linears)
+        blocks += (
+            (2 if precision == "bfloat16" else 4)
+            * inputs
+            * (_SHARED_INPUTS if is_shared else 1.0)
+        )
+    blocks *= tokens
     is_capped = shapes.model_type == "gemma2"
-    logits = answers * (_BYTES_PER_CAPPED_LOGIT if is_capped else _BYTES_PER_LOGIT)
-    logits *= shapes.vocab_size
+    head = answers * (_BYTES_PER_CAPPED_LOGIT if is_capped else _BYTES_PER_LOGIT)
+    head *= shapes.vocab_size
+    if weight_bytes > kept_bytes:  # every product keeps its weight, cast, for the way back
+        weights = 2 * sum(linear.d_in * linear.d_out for linear in shapes.linears)
+        in_4_bits = shapes.parameters * weight_bytes - method.base_bytes(
+            shapes, weight_bytes
+        )
+        blocks += max(0, weights - in_4_bits)
+        head += 2 * shapes.hidden_size * shapes.vocab_size
     if gradient_checkpointing:
-        inputs = weight_bytes * shapes.num_layers * shapes.hidden_size
-        one_block = 1.2 * blocks / max(1, shapes.num_layers)  # and some of its gradients
-        return int(tokens * inputs + max(logits, tokens * one_block))
-    return int(tokens * blocks + logits)
+        inputs = tokens * weight_bytes * shapes.num_layers * shapes.hidden_size
+        one_block = 1.2 * blocks / layers  # and some of its gradients
+        return int(inputs + max(head, one_block))
+    return int(blocks + head)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from peftbench.spec.benchmark import Precision
+from peftbench.spec.cell import Cell
 from peftbench.spec.frozen import Frozen
 from peftbench.spec.steps import Base, CellMethod, Measure, Probe
 
@@ -93,12 +95,14 @@ class Cost(Frozen):
 
     @property
     def step(self) -> Measure:
-        """What was asked: the step that this is the outcome of."""
+        """What was asked: the step that this is the outcome of. What is predicted for a kind
+        of device is not measured on it."""
+        is_measured = self.basis == "measured"
         return Measure(
             base=Base(identity=self.model_identity, dtype=self.dtype),
             method=self.method,
             probe=self.probe,
-            device=self.device_kind,
+            device=self.device_kind if is_measured else f"predicted {self.device_kind}",
         )
 
     @property
@@ -127,3 +131,8 @@ class Cost(Frozen):
     def training_tokens_per_second(self) -> float | None:
         """Throughput of the median step."""
         return self.training_tokens / self.step_seconds if self.step_seconds else None
+
+
+def precision_of(cell: Cell) -> Precision:
+    """What the cell trains in; any will do where nothing is trained."""
+    return cell.training.precision if cell.training else "float32"

@@ -6,18 +6,21 @@ import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from peftbench.cost import flops, memory
+from peftbench.cost.costs import Memory
 from peftbench.cost.flops import Flops
-from peftbench.cost.memory import MemoryPeak
-from peftbench.cost.step import TrainingStep, context, forward, tokens, training_batch
+from peftbench.cost.step import RepeatedStep, context, forward, tokens, training_batch
 from peftbench.cost.storage import BaseBytes, stored_bytes
 from peftbench.encoding.batches import Batch
 from peftbench.methods import Method, RunContext
+from peftbench.spec import Probe
+from peftbench.spec.benchmark import Precision
 from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.seeds import seed_everything, trainable
 
@@ -30,6 +33,20 @@ class Inputs:
     training: tuple[int, int] = (4, 512)
     gradient_checkpointing: bool = False
     answer_length: int | None = None  # of each row, what the loss is on; None: all
+    precision: Precision = "float32"  # of the passes of training
+
+    @classmethod
+    def of(cls, probe: Probe) -> Self:
+        """Those of a probe."""
+        return cls(
+            inference=(probe.inference_batch, probe.inference_length),
+            training=(probe.training_batch, probe.training_length),
+            precision=probe.precision,
+        )
+
+    def training_batch(self, vocabulary: int, device: torch.device) -> Batch:
+        """What a step is taken on."""
+        return training_batch(vocabulary, *self.training, device, self.answer_length)
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,21 @@ class Counted:
     serve_bytes: int  # beside the base's own, unmerged
     forward_flops: Flops  # of one inference input
     training_step_flops: Flops
-    memory: MemoryPeak
+    memory: Memory
+
+    def columns(self, bare_flops: int) -> dict[str, Any]:
+        """As a `Cost` has it; `bare_flops` are those of the base's forward pass."""
+        return {
+            "trainable_parameters": self.trainable_parameters,
+            "head_parameters": self.head_parameters,
+            "stored_bytes": self.stored_bytes,
+            "serve_bytes": self.serve_bytes,
+            "forward_flops": self.forward_flops.total,
+            "forward_attention_flops": self.forward_flops.attention,
+            "extra_forward_flops": self.forward_flops.total - bare_flops,
+            "training_step_flops": self.training_step_flops.total,
+            "peak_memory": self.memory,
+        }
 
 
 def count(
@@ -66,10 +97,10 @@ def count(
                 method, model, vocabulary, inputs, kept, start_from_data=start_from_data
             )
     base = BaseBytes.of(model)
-    batch = training_batch(vocabulary, *inputs.training, model.device)
-    now = context(batch)
+    batch = seen = inputs.training_batch(vocabulary, model.device)
     if model.device.type == "meta":  # where the data, being small, has numbers all the same
-        now = context(training_batch(vocabulary, *inputs.training, torch.device("cpu")))
+        seen = inputs.training_batch(vocabulary, torch.device("cpu"))
+    now = context(seen, inputs.precision)
     seed_everything(0)
     adapted = method.attach_for(model, now) if start_from_data else method.attach(model)
     if model.device.type == "meta":
@@ -119,12 +150,12 @@ def _training(
     now: RunContext,
     base_bytes: int,
     inputs: Inputs,
-) -> tuple[MemoryPeak, Flops]:
+) -> tuple[Memory, Flops]:
     """Of a training step; of a forward pass over its input where nothing is trained."""
     if not trainable(adapted):
         look = partial(forward, adapted, batch.input_ids)
         return memory.peak_of_inference(adapted, look, base_bytes), Flops({})
-    step = TrainingStep.of(method, adapted, batch, now, inputs.answer_length)
+    step = RepeatedStep.of(method, adapted, batch, now)
     with gradient_checkpointing(adapted, enabled=inputs.gradient_checkpointing):
         return memory.peak_of_training(step, base_bytes), flops.count(step)
 

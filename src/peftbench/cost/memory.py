@@ -7,8 +7,8 @@ do not exist on a CPU: live tensors read the same everywhere, also without data.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,21 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.weak import WeakIdKeyDictionary
 
-from peftbench.cost.step import TrainingStep, state_tensors
-
-
-@dataclass(frozen=True)
-class MemoryPeak:
-    """Bytes at the peak of a step; the parts add up to the total."""
-
-    total: int
-    weights: int  # of the base model, frozen
-    adapter: int  # what the method added or trains
-    gradients: int
-    optimizer: int
-    activations: int  # the rest: kept for the backward pass, buffers, temporaries
-    allocated: int | None = None  # by CUDA's allocator; None on other devices
-    reserved: int | None = None
+from peftbench.cost.costs import Memory
+from peftbench.cost.step import RepeatedStep
 
 
 class LiveBytes(TorchDispatchMode):
@@ -101,82 +88,54 @@ def _scales(state: Any) -> list[torch.Tensor]:
     return [*own, *_scales(state.state2)]
 
 
-def peak_of_training(step: TrainingStep, base_bytes: int) -> MemoryPeak:
+def peak_of_training(step: RepeatedStep, base_bytes: int) -> Memory:
     """The peak of a training step. The first step makes the optimiser's state; the
     second is counted, with that state in place. `base_bytes`: of the base model alone."""
-    adapted, optimizer = step.adapted, step.optimizer
-    trained = held_bytes(p for p in adapted.parameters() if p.requires_grad)
-    gradients = 0
+    model, gradients = step.step.model, 0
 
     def weigh_gradients() -> None:
         nonlocal gradients
-        found = [p.grad for p in adapted.parameters() if p.grad is not None]
-        gradients = held_bytes(found)
+        gradients = held_bytes(p.grad for p in model.parameters() if p.grad is not None)
 
     step()
-    state = state_tensors(optimizer)
-    step.before_optimizer, kept = weigh_gradients, step.before_optimizer
-    try:
-        live = _peak(step, [*tensors_of(adapted), *state])
-    finally:
-        step.before_optimizer = kept
-    weights = min(held_bytes(tensors_of(adapted)) - trained, base_bytes)
-    return _split(
-        live,
-        weights=weights,
-        adapter=held_bytes(tensors_of(adapted)) - weights,
-        gradients=gradients,
-        optimizer=held_bytes(state),
-        cuda=_cuda_peak(step) if step.batch.input_ids.is_cuda else (None, None),
-    )
+    state = state_tensors(step.step.optimizer)
+    peak = _peak(model, partial(step, weigh_gradients), base_bytes, state)
+    rest = max(0, peak.activations - gradients)
+    return peak.model_copy(update={"gradients": gradients, "activations": rest})
 
 
 def peak_of_inference(
     adapted: nn.Module, look: Callable[[], None], base_bytes: int
-) -> MemoryPeak:
+) -> Memory:
     """The peak of a forward pass, where nothing is trained."""
-    live = _peak(look, tensors_of(adapted))
-    held = held_bytes(tensors_of(adapted))
-    weights = min(held, base_bytes)
-    on_cuda = next(adapted.parameters()).is_cuda
-    return _split(
-        live,
+    return _peak(adapted, look, base_bytes)
+
+
+def _peak(
+    model: nn.Module,
+    work: Callable[[], None],
+    base_bytes: int,
+    state: Sequence[torch.Tensor] = (),
+) -> Memory:
+    """The peak of `work`, gradients among the activations. `state`: the optimiser's."""
+    trained = held_bytes(p for p in model.parameters() if p.requires_grad)
+    with LiveBytes() as live:
+        for tensor in (*tensors_of(model), *state):
+            live.follow(tensor)
+        work()
+    held = held_bytes(tensors_of(model))
+    weights, optimizer = min(held - trained, base_bytes), held_bytes(state)
+    on_cuda = next(model.parameters()).is_cuda
+    allocated, reserved = _cuda_peak(work) if on_cuda else (None, None)
+    return Memory(
+        total=live.peak,
         weights=weights,
         adapter=held - weights,
         gradients=0,
-        optimizer=0,
-        cuda=_cuda_peak(look) if on_cuda else (None, None),
-    )
-
-
-def _peak(work: Callable[[], None], already: Iterable[torch.Tensor]) -> int:
-    with LiveBytes() as live:
-        for tensor in already:
-            live.follow(tensor)
-        work()
-    peak: int = live.peak
-    return peak
-
-
-def _split(
-    total: int,
-    *,
-    weights: int,
-    adapter: int,
-    gradients: int,
-    optimizer: int,
-    cuda: tuple[int | None, int | None],
-) -> MemoryPeak:
-    rest = total - weights - adapter - gradients - optimizer
-    return MemoryPeak(
-        total=total,
-        weights=weights,
-        adapter=adapter,
-        gradients=gradients,
         optimizer=optimizer,
-        activations=max(0, rest),
-        allocated=cuda[0],
-        reserved=cuda[1],
+        activations=live.peak - held - optimizer,
+        allocated=allocated,
+        reserved=reserved,
     )
 
 
@@ -188,6 +147,26 @@ def _cuda_peak(work: Callable[[], None]) -> tuple[int, int]:
     work()
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+
+
+def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Every tensor that the optimiser keeps from step to step, however it is nested."""
+    found: list[torch.Tensor] = []
+
+    def look(value: Any, depth: int) -> None:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, dict):
+            for inner in value.values():
+                look(inner, depth)
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                look(inner, depth)
+        elif depth and hasattr(value, "__dict__"):  # such as a projector of gradients
+            look(vars(value), depth - 1)
+
+    look(list(optimizer.state.values()), 1)
+    return found
 
 
 def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:

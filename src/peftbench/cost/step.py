@@ -1,4 +1,4 @@
-"""What the meter runs: fixed inputs, one forward pass, one training step.
+"""What the meter runs: fixed inputs, one forward pass, the loop's training step.
 
 The same code runs on a real model and on one without weights, so that what is predicted
 is predicted of the very step that is measured.
@@ -7,18 +7,17 @@ is predicted of the very step that is measured.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from peftbench.encoding.batches import Batch
-from peftbench.encoding.logits import output_layer
-from peftbench.methods import Hook, Method, RunContext
+from peftbench.methods import Method, RunContext
 from peftbench.spec import Training
-from peftbench.training.seeds import trainable
+from peftbench.spec.benchmark import Precision
+from peftbench.training.step import TrainingStep
 
 #: The probe stands in the middle of a run of so many steps.
 _STEPS = 1000
@@ -33,18 +32,28 @@ def tokens(vocabulary: int, batch: int, length: int, device: torch.device) -> to
     return ids.to(device)
 
 
-def training_batch(vocabulary: int, batch: int, length: int, device: torch.device) -> Batch:
-    """Fixed token ids, of which all but the first, which all rows share, are answers."""
+def training_batch(
+    vocabulary: int,
+    batch: int,
+    length: int,
+    device: torch.device,
+    answer_length: int | None = None,
+) -> Batch:
+    """Fixed token ids; the answers are the last `answer_length` of each row, or all."""
     ids = tokens(vocabulary, batch, length, device)
-    ids[:, 0] = ids[0, 0]
-    answers = torch.ones_like(ids, dtype=torch.bool)
-    answers[:, -1] = False
-    return Batch(ids, answers, ids[:, 1:].flatten())
+    ids[:, 0] = ids[0, 0]  # the one token that is prompt alone: all rows share it
+    # Where they are is known without data too: how many decides the shape of the logits.
+    answers = torch.zeros(batch, length, dtype=torch.bool, device="cpu")
+    answers[:, -(answer_length or length) :] = True
+    if device.type != "meta":
+        answers = answers.to(device)
+    return Batch(ids, answers, ids.roll(-1, dims=1)[answers])
 
 
-def context(batch: Batch) -> RunContext:
+def context(batch: Batch, precision: Precision = "float32") -> RunContext:
     """A run far from its end, with steps too small to change what is measured."""
-    return RunContext(_STEPS, Training(learning_rate=1e-9), lambda: iter([batch]))
+    training = Training(learning_rate=1e-9, precision=precision)
+    return RunContext(_STEPS, training, lambda: iter([batch]))
 
 
 @torch.no_grad()
@@ -55,82 +64,23 @@ def forward(adapted: nn.Module, inputs: torch.Tensor) -> None:
 
 
 @dataclass
-class TrainingStep:
-    """One optimiser step on `batch`, with all that the method does in it."""
+class RepeatedStep:
+    """The training step, again and again on one batch."""
 
-    adapted: nn.Module
+    step: TrainingStep
     batch: Batch
-    hook: Hook
-    optimizer: torch.optim.Optimizer
-    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
-    answer_length: int | None = None  # the loss is on so many positions of each row
     number: int = 0
-    before_optimizer: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(
-        cls,
-        method: Method,
-        adapted: nn.Module,
-        batch: Batch,
-        now: RunContext,
-        answer_length: int | None = None,
-    ) -> TrainingStep:
+    def of(cls, method: Method, adapted: nn.Module, batch: Batch, now: RunContext) -> Self:
         """The step of a method that was attached for `now`."""
-        parameters = trainable(adapted)
-        hook = method.hook(adapted, now) or Hook()
-        optimizer = hook.optimizer(parameters, now.training)
-        return cls(adapted, batch, hook, optimizer, parameters, answer_length)
+        return cls(TrainingStep(adapted, now.training, method.hook(adapted, now)), batch)
 
-    def __call__(self) -> None:
-        """Forward, backward, penalty, optimiser."""
-        self.adapted.train()
-        self.hook.before_forward(self.batch)
-        self._loss().backward()
-        if (penalty := self.hook.penalty()) is not None:
-            penalty.backward()
-        self.before_optimizer()
-        self.hook.before_step(self.number)
-        self.optimizer.step()
-        self.hook.after_step(self.number)
-        for parameter in self.parameters.values():
-            parameter.grad = None
+    def __call__(self, before_optimizer: Callable[[], None] = lambda: None) -> None:
+        """Take it once more."""
+        self.step.take(
+            self.number,
+            lambda: self.step.gradients([self.batch]),
+            check=lambda _loss, _norm: before_optimizer(),
+        )
         self.number += 1
-
-    def _loss(self) -> torch.Tensor:
-        ids, targets = self.batch.input_ids, self.batch.targets
-        if self.answer_length is None:
-            logits = self.adapted(input_ids=ids, use_cache=False).logits
-            # A soft prompt's own positions stand before the input's.
-            logits = logits[:, -ids.shape[1] : -1]
-        else:
-            wanted = min(self.answer_length, ids.shape[1] - 1)
-            targets = ids[:, -wanted:].flatten()
-            handle = output_layer(self.adapted).register_forward_pre_hook(
-                lambda _module, hidden: (hidden[0][:, -wanted - 1 : -1],)
-            )
-            try:
-                logits = self.adapted(input_ids=ids, use_cache=False).logits
-            finally:
-                handle.remove()
-        return cross_entropy(logits.flatten(0, 1).float(), targets)
-
-
-def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    """Every tensor that the optimiser keeps from step to step, however it is nested."""
-    found: list[torch.Tensor] = []
-
-    def look(value: Any, depth: int) -> None:
-        if isinstance(value, torch.Tensor):
-            found.append(value)
-        elif isinstance(value, dict):
-            for inner in value.values():
-                look(inner, depth)
-        elif isinstance(value, list | tuple):
-            for inner in value:
-                look(inner, depth)
-        elif depth and hasattr(value, "__dict__"):  # such as a projector of gradients
-            look(vars(value), depth - 1)
-
-    look(list(optimizer.state.values()), 1)
-    return found

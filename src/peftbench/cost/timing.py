@@ -6,41 +6,38 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+from peftbench.cost.costs import Seconds
+
+Done = TypeVar("Done")
 
 #: Runs that are thrown away: the first ones allocate, load and choose kernels.
 _WARM_UP = 2
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds over the repeats."""
-
-    median: float
-    spread: float  # interquartile range
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Timing:
-        """Of at least two measurements."""
-        low, _, high = statistics.quantiles(seconds, n=4)
-        return cls(statistics.median(seconds), high - low)
+def over(seconds: Sequence[float]) -> Seconds:
+    """Median and spread of at least two measurements."""
+    low, _, high = statistics.quantiles(seconds, n=4)
+    return Seconds(median=statistics.median(seconds), spread=high - low)
 
 
-def timed(work: Callable[[], object], repeats: int, *, warm_up: int = _WARM_UP) -> Timing:
+def timed(work: Callable[[], object], repeats: int, *, warm_up: int = _WARM_UP) -> Seconds:
     """How long `work` takes, `repeats` times (at least two)."""
     for _ in range(warm_up):
         work()
-    return Timing.of([_once(work) for _ in range(max(2, repeats))])
+    return over([once(work)[0] for _ in range(repeats)])
 
 
 @dataclass(frozen=True)
 class Generation:
     """Greedy decoding of one input, by the way that users take: `generate`."""
 
-    prefill: Timing  # up to and with the first token
-    per_token: Timing  # of those that follow
+    prefill: Seconds  # up to and with the first token
+    per_token: Seconds  # of those that follow
 
 
 def generation(
@@ -51,33 +48,35 @@ def generation(
     inputs: (batch, length). Stop tokens do not stop: the number of tokens is fixed.
     """
     model.eval()
-
-    def write(count: int) -> Callable[[], object]:
-        return lambda: model.generate(  # type: ignore[operator]
-            input_ids=inputs,
-            attention_mask=torch.ones_like(inputs),
-            max_new_tokens=count,
-            min_new_tokens=count,
-            do_sample=False,
-            num_beams=1,
-            pad_token_id=0,
-        )
-
-    first, many = write(1), write(1 + new_tokens)
+    first, many = (writing(model, inputs, count) for count in (1, 1 + new_tokens))
     first(), many()  # warm-up
     firsts, rests = [], []
-    for _ in range(max(2, repeats)):  # in turns: a machine that slows down slows both
-        firsts.append(_once(first))
-        rests.append((_once(many) - firsts[-1]) / new_tokens)
-    return Generation(Timing.of(firsts), Timing.of([max(0.0, rest) for rest in rests]))
+    for _ in range(repeats):  # in turns: a machine that slows down slows both
+        firsts.append(once(first)[0])
+        rests.append((once(many)[0] - firsts[-1]) / new_tokens)
+    return Generation(over(firsts), over([max(0.0, rest) for rest in rests]))
 
 
-def _once(work: Callable[[], object]) -> float:
+def writing(model: nn.Module, inputs: torch.Tensor, count: int) -> Callable[[], object]:
+    """What makes `model` write so many tokens, greedily."""
+    return lambda: model.generate(  # type: ignore[operator]
+        input_ids=inputs,
+        attention_mask=torch.ones_like(inputs),
+        max_new_tokens=count,
+        min_new_tokens=count,
+        do_sample=False,
+        num_beams=1,
+        pad_token_id=0,
+    )
+
+
+def once(work: Callable[[], Done]) -> tuple[float, Done]:
+    """Seconds that `work` takes, and what it returns."""
     _synchronise()
     start = time.perf_counter()
-    work()
+    done = work()
     _synchronise()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, done
 
 
 def _synchronise() -> None:

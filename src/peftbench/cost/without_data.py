@@ -9,6 +9,8 @@ A few things need a hand there, and get it for as long as the context lasts:
   its heads.
 - whether rows are packed: transformers looks at the numbers. Those of the meter are not.
 - the optimiser: on CUDA it updates all tensors at once, with temporaries for all.
+- lower precision: autocast looks at a tensor's device. Where the CPU's is on, the arguments
+  of products are cast here.
 - singular vectors: their order in memory decides whether a part of them is a copy.
 - permutations: of the entries of a large weight they take seconds, and any order will do.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
@@ -20,11 +22,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from peftbench.cost import holes
 
@@ -50,8 +55,15 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             stack.enter_context(
                 patch.object(_config, "meta_nonzero_assume_all_nonzero", new=True)
             )
+        autocast = stack.enter_context(_Autocast())
         for owner, name, stand_in in (
-            (torch.nn.functional, "scaled_dot_product_attention", _KERNELS[device]),
+            (torch, "clear_autocast_cache", autocast.cached.clear),
+            (torch.autograd, "_engine_run_backward", autocast.in_backward),
+            (
+                torch.nn.functional,
+                "scaled_dot_product_attention",
+                partial(autocast.product, _KERNELS[device]),
+            ),
             (masking_utils, "find_packed_sequence_indices", lambda _ids: None),
             (
                 optimizer,
@@ -83,6 +95,49 @@ class _Zeros(TorchDispatchMode):
         if func is torch.ops.aten.equal.default and args[0].is_meta:
             return args[0].shape == args[1].shape
         return func(*args, **(kwargs or {}))
+
+
+class _Autocast(TorchFunctionMode):
+    """Casts as autocast does: the arguments of products, those that are trained once. What
+    CUDA's casts up to float32 besides is float32 already under weights in float32."""
+
+    _PRODUCTS = (
+        *("linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm"),
+        *("addbmm", "einsum", "conv1d", "conv2d"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cached: dict[int, torch.Tensor] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """See `TorchFunctionMode`."""
+        if getattr(func, "__name__", "") in self._PRODUCTS:
+            return self.product(func, *args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def product(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """`func` of its arguments as they are cast, where autocast is on."""
+        if torch.is_autocast_enabled("cpu"):
+            args, kwargs = tree_map_only(torch.Tensor, self._cast, (args, kwargs))
+        return func(*args, **kwargs)
+
+    def in_backward(self, *args: Any, **kwargs: Any) -> Any:
+        """Blocks may be computed again there, and PyTorch puts its modes aside for it."""
+        with self:
+            return torch.autograd.graph._engine_run_backward(*args, **kwargs)
+
+    def _cast(self, tensor: torch.Tensor) -> torch.Tensor:
+        if not (tensor.is_meta and tensor.is_floating_point()):
+            return tensor
+        lower = torch.get_autocast_dtype("cpu")
+        if not (tensor.is_leaf and tensor.requires_grad):
+            return tensor.to(lower)
+        if id(tensor) not in self.cached:
+            self.cached[id(tensor)] = tensor.to(lower)
+        return self.cached[id(tensor)]
 
 
 def _on_cpu(

@@ -33,7 +33,6 @@ from peftbench.training.data import TrainingData
 from peftbench.training.loop import Member, train_group
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
-from peftbench.training.validation import Validation
 
 
 @dataclass
@@ -191,9 +190,7 @@ class AdapterRun:
     def _outcome(self, run: Run | None, fit: Bounded, count: int) -> Trained:
         return Trained(
             manifest=self.manifest(),
-            validations=tuple(Validation(**vars(look)) for look in run.progress.looks)
-            if run
-            else (),
+            validations=tuple(run.progress.validations) if run else (),
             steps=run.progress.step if run else 0,
             best_step=run.progress.best_step if run else None,
             trainable_parameters=count,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from peftbench.cost.alone import alone
-from peftbench.cost.measure import Meter
+from peftbench.cost.meter import Meter
 from peftbench.engine.host import ModelHost
 from peftbench.errors import PeftbenchError
 from peftbench.methods._build import rebuild
+from peftbench.spec import ModelChoice
 from peftbench.store import Claimed, Store
 
 
@@ -24,7 +25,8 @@ def measure(
         return f"Its worker process died {claimed.lease.crashes} times over it."
     settings = step.method.model_copy(update={"location": work.location})
     with alone():
-        meter = Meter(host.base(step.base), work.model, step.base.dtype, step.probe)
+        model = ModelChoice(name=work.model, dtype=step.base.dtype)
+        meter = Meter(host.base(step.base), model, step.probe)
         try:
             cost = meter.cost(settings, rebuild(settings))
         except (PeftbenchError, RuntimeError) as error:

@@ -250,12 +250,12 @@ class Unit:
         run = self._adapter_run(train, staging)
         run.checkpoints = self.store.checkpoints(train_id, self.lease)
         run.on_step = self.on_step
-        _, loaded = run.make()
+        outcome, loaded = run.make()
         assert loaded is not None
         self.host.put_on("", run.method, loaded)
         self.host.take_off()
         run.checkpoints.clear()
-        if not self.store.results.restore(self.lease, result, staging):
+        if not self.store.results.restore(self.lease, result, staging, outcome):
             _remove(staging)
             raise DataError(
                 f"The adapter of {train_id[:12]} was freed, and training it again here gave "
@@ -312,6 +312,7 @@ class Unit:
     def _attempt(self, step: AnyStep, make: Callable[[Path], AnyOutcome | None]) -> None:
         """Do a step and commit what came of it, whatever that is."""
         staging = self.store.results.staging(step.id, self.lease.token)
+        self._run = None
         outcome: AnyOutcome | None
         try:
             with _refusals_told(self.store.folder):
@@ -333,8 +334,6 @@ class Unit:
             return
         assert isinstance(outcome, Outcome)
         status = outcome.status
-        if status != "finished":
-            self.host.distrust()
         is_whole = status == "finished"
         self.store.results.commit(self.lease, step, outcome, staging if is_whole else None)
         if not is_whole:

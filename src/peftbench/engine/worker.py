@@ -175,12 +175,12 @@ def main(job: Job) -> None:
     _log_to(job.store / "logs")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    import torch
-
-    torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
     store = Store.open(job.store, create=False)
     try:
+        import torch  # seconds, in which the run may end
+
+        torch.set_num_threads(job.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
         WorkerLoop(job, store).work()
     except KeyboardInterrupt:
         pass

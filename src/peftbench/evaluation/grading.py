@@ -146,9 +146,9 @@ class Reader:
             ],
             targets=[row.target for row in rows],
             labels=labels,
-            groups=[row.group for row in rows],
+            groups=[row.group for row in rows] if any(row.group for row in rows) else (),
             references=[tuple(row.references) for row in rows],
-            extras=extras,
+            extras=extras if any(extras) else (),
         )
         verdicts = self._verdicts(answers, rows, known)
         if verdicts is not None:

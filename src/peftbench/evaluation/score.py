@@ -46,11 +46,6 @@ class TestScores:
     rows: Sequence[float | None]
     """What every row adds to the headline (jackknife); None where that cannot be told."""
 
-    @property
-    def no_headline(self) -> str:
-        """Why there is no headline score; empty where there is one."""
-        return next((one.reason for one in self.unavailable if one.is_headline), "")
-
 
 def task_facts(task: Task) -> TaskFacts:
     """What a record tells of a task."""

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
-from peftbench.errors import StoreError
-from peftbench.manifest import Manifest
+from peftbench.evaluation.rows import Mark, Prediction
+from peftbench.spec import Grade
 from peftbench.store import (
+    Graded,
     PlannedCell,
-    Prediction,
-    Record,
+    Predicted,
     Store,
-    Worker,
-    predictions_file,
+    Trained,
+    write_marks,
     write_predictions,
 )
-
-#: Writing one import takes no time at all.
-_LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A run of another tool: what the report calls it, its record, its rows if any."""
+    """A run of another tool: what the report calls it, what came of it, its rows if any."""
 
     planned: PlannedCell
-    record: Record
+    trained: Trained
     predictions: Sequence[Prediction] = ()
+    marks: Sequence[Mark] = ()  # of `predictions`, by `graded`
+    graded: tuple[Grade, Graded] | None  # None: the run failed
 
 
 @dataclass(frozen=True)
@@ -50,46 +47,18 @@ def keep(
     import of the same name stay in the benchmark, unless they bear the same names as new
     ones: then the new ones are shown.
     """
-    known = store.records(run.planned.cell.id for run in runs)
+    cells = [run.planned for run in runs]
+    known = store.records(cells)
     for run in runs:
         if run.planned.cell.id not in known:
             _commit(store, run)
-    cells = [run.planned for run in runs]
     names = {_name(planned) for planned in cells}
-    earlier = next((b.cells for b in store.benchmarks() if b.name == benchmark), ())
-    kept = [planned for planned in earlier if _name(planned) not in names]
+    earlier = store.benchmark(benchmark)
+    kept = [one for one in (earlier.cells if earlier else ()) if _name(one) not in names]
     store.add_benchmark(
         benchmark, origin=f"import of {benchmark}", spec=spec, cells=[*kept, *cells]
     )
     return Outcome(benchmark, len(runs) - len(known), len(known))
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def manifest(
-    *,
-    started_at: str = "",
-    platform: str = "",
-    device: str = "",
-    packages: Mapping[str, str] | None = None,
-) -> Manifest:
-    """What an import tells of where and with what it was made, and nothing more."""
-    return Manifest(
-        started_at=started_at,
-        finished_at="",
-        host="",
-        platform=platform,
-        device=device,
-        threads=0,
-        packages=packages or {},
-        git_commit=None,
-        git_dirty=None,
-        initial_adapter_sha256=None,
-        chat_template=None,
-    )
 
 
 def _name(planned: PlannedCell) -> tuple[str, str, str, int | None]:
@@ -97,14 +66,18 @@ def _name(planned: PlannedCell) -> tuple[str, str, str, int | None]:
 
 
 def _commit(store: Store, run: Imported) -> None:
-    cell_id = run.planned.cell.id
-    lease = store.claim([cell_id], Worker.here(), lease_seconds=_LEASE_SECONDS)
-    if lease is None:
-        raise StoreError(
-            f"Another process is importing {cell_id[:12]} into {store.folder}. Let it finish."
-        )
-    files: Path | None = None
+    """All that came of a run; its grade last, which makes a record of it."""
+    results, cell = store.results, run.planned.cell
+    assert cell.train is not None
+    results.commit(None, cell.train, run.trained)
+    if run.graded is None:
+        return
+    predict, (grade, graded) = cell.predict(), run.graded
+    files = marks = None
     if run.predictions:
-        files = store.staging(lease)
-        write_predictions(files / predictions_file(), run.predictions)
-    store.commit(lease, run.record, files)
+        files = results.staging(predict.id, results.new_token())
+        write_predictions(files, run.predictions)
+        marks = results.staging(grade.id, results.new_token())
+        write_marks(marks, run.marks)
+    results.commit(None, predict, Predicted(examples=len(run.predictions)), files)
+    results.commit(None, grade, graded, marks)

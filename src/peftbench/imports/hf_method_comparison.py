@@ -16,11 +16,12 @@ from peftbench.evaluation.score import told
 from peftbench.evaluation.scores import Score
 from peftbench.imports import _files as files
 from peftbench.imports._hf_result import Look, Result, read_result
-from peftbench.imports._imported import Imported, manifest, now
+from peftbench.imports._imported import Imported
+from peftbench.manifest import Manifest, now
 from peftbench.methods._build import about
-from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits
+from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Grade, Limits
 from peftbench.spec.facts import TaskFacts
-from peftbench.store import PlannedCell, Provenance, Record, Reported
+from peftbench.store import Graded, PlannedCell, Provenance, Reported, Trained
 from peftbench.store.outcomes import Status
 from peftbench.training.validation import Validation
 
@@ -84,20 +85,16 @@ def _imported(folder: Path, path: Path, result: Result, *, time: str) -> Importe
     error = result.run_info.error_msg or f"The file says: {info.status}."
     done = info.status == "success"
     size = info.file_size
-    record = Record(
+    trained = Trained(
         kind="imported",
-        cell=cell,
-        task=_TASK,
-        method=about(cell.method),
         status="finished" if done else _failure(error),
         error=None if done else error,
-        manifest=manifest(
+        manifest=Manifest(
             started_at=result.run_info.created_at,
             platform=meta.platform,
             device=meta.device,
             packages=meta.packages,
         ),
-        scores=tuple(_scores(info.test)) if done and info.test else (),
         validations=tuple(_validations(info.validated)),
         steps=max((look.step or 0 for look in info.metrics), default=0),
         trainable_parameters=info.num_trainable_params,
@@ -106,7 +103,20 @@ def _imported(folder: Path, path: Path, result: Result, *, time: str) -> Importe
         reported=_reported(result),
     )
     label = f"{experiment} ({time})" if time else experiment
-    return Imported(planned=PlannedCell(cell, model, label), record=record)
+    return Imported(
+        planned=PlannedCell(
+            cell=cell, model=model, label=label, task=_TASK, method=about(cell.method)
+        ),
+        trained=trained,
+        graded=_graded(cell, info.test) if done and info.test else None,
+    )
+
+
+def _graded(cell: Cell, test: Look) -> tuple[Grade, Graded]:
+    """What the file says that the answers were worth, which it does not hold."""
+    scores = tuple(_scores(test))
+    asked = tuple(score.metric for score in scores)
+    return Grade(predictions=cell.id, metrics=asked, scorer=TOOL), Graded(scores=scores)
 
 
 def _cell(result: Result, digest: str) -> Cell:

@@ -8,21 +8,26 @@ Prompts are those of the tool in both, so that the difference is that of scoring
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import peftbench
 from peftbench import tasks
 from peftbench.errors import DataError
-from peftbench.evaluation.metrics import Answers
-from peftbench.evaluation.score import Grade, grade, task_facts
-from peftbench.imports._imported import Imported, manifest, now
+from peftbench.evaluation import metrics
+from peftbench.evaluation.grading import Reader, published_reader
+from peftbench.evaluation.rows import Prediction
+from peftbench.evaluation.score import task_facts
+from peftbench.imports._imported import Imported
 from peftbench.imports._peft_factory_folder import PREDICTIONS, Output, find_outputs
+from peftbench.manifest import Manifest, now
 from peftbench.methods._build import about
+from peftbench.planning.wanted import grade_step
 from peftbench.spec import Cell, CellMethod, CellModel, CellTask, Limits, Protocol
 from peftbench.spec.frozen import digest
-from peftbench.store import PlannedCell, Prediction, Provenance, Record, Reported
-from peftbench.tasks import Task, peft_bench
+from peftbench.store import Graded, PlannedCell, Provenance, Reported, Trained
+from peftbench.tasks import peft_bench
 
 TOOL = "peft-factory"
 PROTOCOLS: tuple[Protocol, ...] = ("peft-bench", "strict")
@@ -75,45 +80,53 @@ def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> ByPro
         )
     rows = _rows(output, protocol)
     task = tasks.get(name, protocol)
-    answers = Answers(
-        predicted=[row.answer for row in rows],
-        targets=[row.target for row in rows],
-        labels=task.labels,
-        references=[row.references for row in rows],
-    )
-    graded = grade(task, answers)
-    if graded.no_headline:
-        reason = f"{graded.no_headline} The files do not hold them."
+    read = published_reader(name, task) if protocol == "strict" else None
+    found = Reader(task=task, read=read).grade(rows)
+    if any(one.is_headline for one in found.unavailable):
+        needs = " and ".join(metrics.get(task.headline).needs)
+        reason = f"{task.headline} needs {needs}. The files do not hold them."
         return ByProtocol(output, protocol, None, reason)
     cell = _cell(output, protocol)
+    step = grade_step(cell, cell.predict())
+    graded = Graded(
+        scores=found.scores,
+        unavailable=found.unavailable,
+        scorer=step.scorer,
+        peftbench_version=peftbench.__version__,
+        task_version=task.version,
+        graded_at=now(),
+    )
     return ByProtocol(
         output,
         protocol,
         Imported(
-            planned=PlannedCell(cell, output.model or _NOT_TOLD, label),
-            record=_record(root, output, cell, task, graded),
-            predictions=[
-                replace(row, score=score)
-                for row, score in zip(rows, graded.rows, strict=True)
-            ],
+            planned=PlannedCell(
+                cell=cell,
+                model=output.model or _NOT_TOLD,
+                label=label,
+                task=task_facts(task),
+                method=about(cell.method),
+            ),
+            trained=_trained(root, output),
+            predictions=rows,
+            marks=found.marks,
+            graded=(step, graded),
         ),
     )
 
 
 def _rows(output: Output, protocol: Protocol) -> list[Prediction]:
-    """Every row as it is stored, read by a protocol's rules."""
+    """Every row as it is stored, its label read by a protocol's rules."""
     name = output.dataset
     rule, strict = peft_bench.rule(name), tasks.get(name)
     theirs = tasks.get(name, "peft-bench")
     rows = []
     for number, (prompt, predict, labels) in enumerate(_questions(output)):
-        if protocol == "strict":
-            answer = rule.strict_answer(predict, strict)
-            targets = [rule.strict_answer(label, strict) for label in labels]
-        else:
-            answer = theirs.read_answer(predict)
-            targets = [theirs.read_answer(label) for label in labels]
-        target = targets[0]
+        target = (
+            rule.strict_answer(labels[0], strict)
+            if protocol == "strict"
+            else theirs.read_answer(labels[0])
+        )
         if target is None and not labels[0].strip():
             continue  # a problem without a solution, which the strict rules leave out
         if target is None:
@@ -127,11 +140,7 @@ def _rows(output: Output, protocol: Protocol) -> list[Prediction]:
                 prompt_sha256=sha256(prompt.encode()).hexdigest() if prompt else "",
                 prompt=prompt if prompt and number < _PROMPTS_KEPT else None,
                 output=predict,
-                answer=answer,
                 target=target,
-                score=None,
-                likelihood_answer=None,
-                label_log_likelihoods=None,
                 references=tuple(labels) if rule.references else (),
             )
         )
@@ -181,19 +190,14 @@ def _cell(output: Output, protocol: Protocol) -> Cell:
     )
 
 
-def _record(root: Path, output: Output, cell: Cell, task: Task, graded: Grade) -> Record:
+def _trained(root: Path, output: Output) -> Trained:
     steps = output.trainer_state.get("global_step")
     facts = {}
     if output.is_on_training_rows:
         facts["evaluated on"] = "training rows: its files name no _eval entry"
-    return Record(
+    return Trained(
         kind="imported",
-        cell=cell,
-        task=task_facts(task),
-        method=about(cell.method),
-        status="finished",
-        manifest=manifest(),
-        scores=graded.scores,
+        manifest=Manifest(),
         steps=steps if isinstance(steps, int) else 0,
         stored_bytes=output.adapter_bytes,
         provenance=Provenance(

@@ -99,6 +99,10 @@ def quantised(linear: nn.Linear) -> nn.Module:
         module=layer,
     )
     layer.quant_state = state
+    # Where a CPU has these instructions, bitsandbytes packs the weights anew in evaluation and
+    # computes in bfloat16: other numbers than in training and on other CPUs, and a crash where
+    # a layer is narrower than a block of 64.
+    layer.support_avx512bf16_for_cpu = False
     if linear.bias is not None:
         layer.bias = linear.bias
     made: nn.Module = layer.train(linear.training)

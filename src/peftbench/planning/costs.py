@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from peftbench.cost.measure import default_probe
+from peftbench.cost.compare import default_probe
+from peftbench.cost.costs import precision_of
 from peftbench.models import ModelSource
 from peftbench.models._device import device_kind
 from peftbench.spec import Measure
@@ -14,7 +15,8 @@ from peftbench.store import PlannedCell, Results, Work
 def measure_step(planned: PlannedCell, models: Mapping[str, ModelSource]) -> Measure:
     """The measurement of a cell's method, on this machine's kind of device."""
     cell = planned.cell
-    probe = default_probe(models[cell.model.identity].config)
+    config = models[cell.model.identity].config
+    probe = default_probe(config, precision=precision_of(cell))
     return Measure(
         base=cell.model.base, method=cell.method, probe=probe, device=device_kind()
     )

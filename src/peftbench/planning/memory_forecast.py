@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peftbench.cost import closed_form
+from peftbench.cost.costs import precision_of
 from peftbench.errors import ModelError
 from peftbench.methods._build import rebuild
 from peftbench.models import Shapes
 from peftbench.planning.plan import Plan
 from peftbench.spec import Cell
-
-if TYPE_CHECKING:
-    from peftbench.cost.without_data import Device
 
 #: Tokens of a longest example, and of a longest answer; None: as many as there are.
 Lengths = tuple[int, int | None]
@@ -49,7 +47,7 @@ class MemoryForecast:
         training = cell.training
         asked: list[Any] = [cell.model.identity, cell.model.dtype, lengths, _rows(cell)]
         asked += [cell.method.name, cell.method.parameters]
-        asked.append(training and training.gradient_checkpointing)
+        asked += [training and training.gradient_checkpointing, precision_of(cell)]
         return json.dumps(asked, sort_keys=True)
 
     def _at_once(self, cell: Cell, lengths: Lengths) -> int | None:
@@ -65,11 +63,12 @@ class MemoryForecast:
             answer_length=answer_length,
             weight_bytes=2 if "16" in cell.model.dtype else 4,
             gradient_checkpointing=_recomputes(cell),
+            precision=precision_of(cell),
         )
 
     def _exact(self, cell: Cell, lengths: Lengths) -> int | None:
+        from peftbench.cost.compare import this_device
         from peftbench.cost.count import Inputs
-        from peftbench.cost.measure import this_device
         from peftbench.cost.predict import dtype_on, model_without_data, predict
 
         source, device = self.plan.models[cell.model.identity], this_device()
@@ -85,14 +84,14 @@ class MemoryForecast:
             training=(_rows(cell), max(2, length)),
             gradient_checkpointing=_recomputes(cell),
             answer_length=answer_length,
+            precision=precision_of(cell),
         )
-        chosen: Device = device
         try:
             return predict(
                 rebuild(cell.method),
                 fresh,
                 vocabulary=int(source.config["vocab_size"]),
-                device=chosen,
+                device=device,
                 inputs=inputs,
             ).memory.total
         except ModelError:

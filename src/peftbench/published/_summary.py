@@ -28,7 +28,16 @@ def summary_of(published: Published) -> Summary:
             "source": published.source,
             "protocol": published.protocol,
         },
-        [PlannedCell(r.cell, published.model, label) for label, r in records],
+        [
+            PlannedCell(
+                cell=record.cell,
+                model=published.model,
+                label=label,
+                task=record.task,
+                method=record.method,
+            )
+            for label, record in records
+        ],
         {record.cell.id: record for _, record in records},
         [],
         lambda _cell: None,
@@ -49,7 +58,7 @@ def _records(published: Published) -> Iterator[tuple[str, Record]]:
                     task=task_facts(tasks.get(task, published.protocol)),
                     method=about(_cell(published, label, task).method),
                     status="finished",
-                    manifest=_NOT_TOLD,
+                    manifest=Manifest(),
                     scores=(told(row.metric, value / 100),),
                     trainable_parameters=published.methods[label].trainable_parameters,
                     provenance=Provenance(tool=published.title, path=published.source),
@@ -117,18 +126,3 @@ def _pscp(mean: float, costs: Reported) -> float:
         (costs.extra_forward_flops or 0.0) / 1e12,
         (costs.memory_peak_bytes or 0.0) / 1e9,
     )
-
-
-_NOT_TOLD = Manifest(
-    started_at="",
-    finished_at="",
-    host="",
-    platform="",
-    device="",
-    threads=0,
-    packages={},
-    git_commit=None,
-    git_dirty=None,
-    initial_adapter_sha256=None,
-    chat_template=None,
-)

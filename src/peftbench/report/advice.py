@@ -3,12 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, empty, listed
 from peftbench.scoring.columns import COLUMNS
 from peftbench.scoring.recommend import Recommendation, Verdict, best_first
 from peftbench.scoring.summary import Interval, Standing
+
+
+@dataclass(frozen=True, repr=False)
+class Advice:
+    """Which method of a benchmark to use on a model, and why."""
+
+    found: Recommendation | None
+    """None where no method fits."""
+    standings: tuple[Standing, ...]
+    """Of the methods that fit."""
+    verdicts: tuple[Verdict, ...]
+    """Of all methods."""
+    budgets: Mapping[str, float]
+    prefer: str
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The choice first, then how sure it is, then what was left out and why."""
+        return sentences(self.found, self.verdicts, self.budgets, self.prefer)
+
+    @property
+    def table(self) -> Table | None:
+        """The methods that fit, best first; None where there are none."""
+        return candidates(self.standings, self.found, self.budgets) if self.found else None
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        found = self.found
+        return {
+            "budgets": dict(self.budgets),
+            "chosen": found.chosen.method if found else None,
+            "leader": found.leader.method if found else None,
+            "tied_with_leader": [one.method for one in found.tied] if found else [],
+            "better": found.better if found else None,
+            "is_tested": bool(found and found.is_tested),
+            "candidates": [
+                {
+                    "method": one.method,
+                    "mean_score": one.mean_score,
+                    "low": one.mean_interval and one.mean_interval.low,
+                    "high": one.mean_interval and one.mean_interval.high,
+                }
+                for one in self.standings
+            ],
+            "left_out": [
+                {"method": one.method, "over": list(one.over), "unknown": list(one.unknown)}
+                for one in self.verdicts
+                if not one.is_feasible
+            ],
+        }
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
 
 
 def sentences(

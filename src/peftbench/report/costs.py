@@ -6,8 +6,8 @@ import math
 
 from peftbench.report import numbers, others
 from peftbench.report.meter import NOT_MEASURED, meter_tables
-from peftbench.report.results import TIED_MARK, mean_column, standings
-from peftbench.report.table import Cell, Column, Row, Table, empty
+from peftbench.report.results import mean_column, standings
+from peftbench.report.table import TIED_MARK, Cell, Column, Row, Table, empty
 from peftbench.scoring.penalties import (
     MEMORY_CONSTANT_GB,
     PARAMETER_CONSTANT,

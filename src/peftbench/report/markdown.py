@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from peftbench.report import certainty, costs, others, results, robustness, setup, words
-from peftbench.report.table import Cell, Row, Table
+from peftbench.report.table import TIED_MARK, Cell, Row, Table
 from peftbench.scoring.summary import Summary
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -96,7 +96,7 @@ def _text(cell: Cell) -> str:
     if cell.mark == "best":
         text = f"**{text}**"
     elif cell.mark == "tied":
-        text += f" {results.TIED_MARK}"
+        text += f" {TIED_MARK}"
     return f"{text} ({escape(cell.note)})" if cell.note else text
 
 

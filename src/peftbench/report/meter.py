@@ -33,12 +33,13 @@ def caption(costs: Sequence[Cost]) -> str:
         f"{counted(cost.probe.inference_length, 'token')}, training steps on "
         f"{counted(cost.probe.training_batch, 'input')} of "
         f"{counted(cost.probe.training_length, 'token')}"
+        + (" in bfloat16" if cost.probe.precision == "bfloat16" else "")
         + (
             f", {counted(cost.probe.repeats, 'repeat')}."
             if cost.basis == "measured"
             else "."
         )
-        for cost in costs
+        for cost in [cost for cost in costs if cost.trainable_parameters] or costs
     )
     if not probes:
         return "No cost was measured."

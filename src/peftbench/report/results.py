@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 
 from peftbench.report import numbers
-from peftbench.report.table import Cell, Column, Row, Table, counted, empty, listed
+from peftbench.report.table import (
+    TIED_MARK,
+    Cell,
+    Column,
+    Row,
+    Table,
+    counted,
+    empty,
+    listed,
+)
 from peftbench.scoring.summary import Entry, Standing, Summary, TaskInfo
-
-TIED_MARK = "†"
 
 
 def standings(summary: Summary, model: str) -> tuple[Standing, ...]:
@@ -96,7 +103,11 @@ def headline_caption(summary: Summary) -> str:
         if not all(method.trains for method in summary.methods):
             interval += "; a method that trains nothing has no seeds, and so no interval"
     elif trained:
-        interval = "One seed, and so no intervals of methods that train"
+        interval = (
+            "One seed, and so no intervals of methods that train"
+            if len(summary.seeds) == 1
+            else "No intervals of methods that train: their test rows all score alike"
+        )
         if "rows" in over:
             interval += "; ±: over test rows alone"
     elif "rows" in over:

@@ -7,7 +7,7 @@ import json
 from peftbench.manifest import Manifest
 from peftbench.report import numbers
 from peftbench.report.table import Cell, Column, Row, Table, counted, empty, listed
-from peftbench.scoring.summary import MethodInfo, Summary, TaskInfo
+from peftbench.scoring.summary import MethodInfo, Precision, Summary, TaskInfo
 from peftbench.spec import SettledBudget
 from peftbench.spec.facts import Leak
 
@@ -57,7 +57,15 @@ def method_table(summary: Summary) -> Table:
             )
             for method in summary.methods
         ),
+        notes=tuple(filter(None, (_precision(summary, model) for model in summary.models))),
     )
+
+
+def differ_in_precision(summary: Summary, model: str) -> bool:
+    """Whether cells on a model were computed in several precisions."""
+    found = summary.precisions_on(model)
+    told = [{one.weights for one in found}, {one.training for one in found}]
+    return any(len(names - {""}) > 1 for names in told)
 
 
 def task_table(summary: Summary) -> Table:
@@ -89,6 +97,21 @@ def task_table(summary: Summary) -> Table:
         ),
         notes=tuple(_leaks(task) for task in summary.tasks if task.leaks),
     )
+
+
+def _precision(summary: Summary, model: str) -> str:
+    """In what precision cells on a model were computed, in words; empty where nobody tells."""
+    found = [one for one in summary.precisions_on(model) if one.weights or one.training]
+    if differ_in_precision(summary, model):
+        said = "; ".join(f"{listed(one.methods)} with {_said(one)}" for one in found)
+    else:
+        said = max((_said(one) for one in found), key=len, default="")
+    return f"{model}: {said}." if said else ""
+
+
+def _said(precision: Precision) -> str:
+    told = {"weights": precision.weights, "training": precision.training}
+    return ", ".join(f"{what} in {value}" for what, value in told.items() if value)
 
 
 def _leaks(task: TaskInfo) -> str:

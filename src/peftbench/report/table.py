@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from peftbench.report.numbers import NOTHING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIED_MARK = "†"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,12 @@ class Cell:
     """A few words in small print after the text."""
     mark: Literal["", "best", "tied"] = ""
 
+    @property
+    def marked(self) -> str:
+        """All that it says, where nothing can be set in bold."""
+        tied = f" {TIED_MARK}" if self.mark == "tied" else ""
+        return f"{self.text}{tied} ({self.note})" if self.note else f"{self.text}{tied}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -58,6 +69,20 @@ class Table:
     """Stay below the others, however they are sorted."""
     notes: tuple[str, ...] = ()
     """Why numbers are absent."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The texts, a row under its header."""
+        import pandas as pd
+
+        first, *others = self.columns
+        rows = (*self.rows, *self.baselines)
+        return pd.DataFrame(
+            [[cell.marked for cell in row.cells] for row in rows],
+            index=pd.Index([row.header for row in rows], name=first.title),
+            columns=[
+                f"{one.title} ({one.note})" if one.note else one.title for one in others
+            ],
+        )
 
 
 def empty(note: str = "") -> Cell:

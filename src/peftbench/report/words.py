@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from peftbench.report import numbers, others
+from peftbench.report import numbers, others, setup
 from peftbench.report.results import standings
 from peftbench.report.table import counted, listed
 from peftbench.scoring.summary import Standing, Summary
@@ -78,6 +78,12 @@ def how_sure(summary: Summary) -> tuple[str, ...]:
             "results included."
         )
     sentences += _lacking(summary)
+    mixed = [m for m in summary.models if setup.differ_in_precision(summary, m)]
+    if mixed:
+        sentences.append(
+            f"Runs on {listed(mixed)} were computed in several precisions, which the notes "
+            "under Methods name: a difference between them need not be one of methods."
+        )
     leaky = [
         task.name
         for task in summary.tasks

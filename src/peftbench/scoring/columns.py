@@ -19,13 +19,14 @@ class Column:
     unit: str
     better: Better
     value: Callable[[Standing], float | None]
+    is_cost: bool = False
 
 
 def _measured(title: str, unit: str, value: Callable[[Cost], float | None]) -> Column:
     def found(standing: Standing) -> float | None:
         return None if standing.cost is None else value(standing.cost)
 
-    return Column(title=title, unit=unit, better="lower", value=found)
+    return Column(title=title, unit=unit, better="lower", value=found, is_cost=True)
 
 
 COLUMNS: Mapping[str, Column] = {

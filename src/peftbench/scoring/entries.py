@@ -11,9 +11,10 @@ from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.components import RowScores
 from peftbench.scoring.intervals import mean_interval
 from peftbench.scoring.paired import compare, mcnemar
-from peftbench.scoring.planned import Planned, seed_of
 from peftbench.scoring.summary import Comparison, Entry, Interval, OtherScore
 from peftbench.scoring.ties import LEVEL, holm
+from peftbench.spec import Cell
+from peftbench.store.planned import PlannedCell
 from peftbench.store.record import Record
 
 #: Stored row scores (jackknife pseudo-values) of a finished cell, by its id.
@@ -23,8 +24,13 @@ RowScoresOf = Callable[[str], Sequence[float] | None]
 Tables = Mapping[str, RowScores]
 
 
+def seed_of(cell: Cell) -> str:
+    """The cell's seed as text; "-" where nothing is trained, and so nothing is seeded."""
+    return "-" if cell.seed is None else str(cell.seed)
+
+
 def row_table(
-    cells: Sequence[Planned], records: Mapping[str, Record], row_scores: RowScoresOf
+    cells: Sequence[PlannedCell], records: Mapping[str, Record], row_scores: RowScoresOf
 ) -> RowScores | None:
     """(seeds, rows) of the finished cells; None where one has no rows, or other ones."""
     found = [
@@ -39,7 +45,7 @@ def row_table(
 
 def entry_of(
     place: tuple[str, str, str],
-    cells: Sequence[Planned],
+    cells: Sequence[PlannedCell],
     records: Mapping[str, Record],
     table: RowScores | None,
     seeds: frozenset[str],

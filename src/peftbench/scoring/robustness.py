@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from peftbench.scoring.entries import seed_of
 from peftbench.scoring.intervals import mean_interval
-from peftbench.scoring.planned import Planned, seed_of
 from peftbench.scoring.summary import Interval, Robustness
 from peftbench.spec.facts import Better
 from peftbench.spec.steps import TestSet
-from peftbench.store.record import Evaluation
-
-#: Evaluations by cell id.
-Evaluations = Mapping[str, Sequence[Evaluation]]
+from peftbench.store.planned import PlannedCell
+from peftbench.store.record import Evaluation, Record
 
 #: A clean score is above its constant only if it is so by more than so many standard errors.
 STANDARD_ERRORS = 2.0
@@ -58,15 +56,15 @@ def why_undefined(
 
 
 def robustness(
-    planned: Sequence[Planned], evaluations: Evaluations
+    planned: Sequence[PlannedCell], records: Mapping[str, Record]
 ) -> tuple[Robustness, ...]:
     """One row for every model, method, task and perturbed set that was scored.
 
     Of a set that was scored on different rows at different times, the rows that most cells
     were scored on count.
     """
-    chosen = _chosen(planned, evaluations)
-    groups: dict[tuple[str, str, str], list[Planned]] = {}
+    chosen = _chosen(planned, records)
+    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
     for one in planned:
         groups.setdefault((one.model, one.label, one.cell.task.name), []).append(one)
     rows = []
@@ -75,7 +73,7 @@ def robustness(
             found = {
                 seed_of(one.cell): evaluation
                 for one in cells
-                for evaluation in evaluations.get(one.cell.id, ())
+                for evaluation in _evaluations(one, records)
                 if evaluation.test_set == test_set
             }
             if found:
@@ -84,15 +82,22 @@ def robustness(
 
 
 def _chosen(
-    planned: Sequence[Planned], evaluations: Evaluations
+    planned: Sequence[PlannedCell], records: Mapping[str, Record]
 ) -> dict[tuple[str, str], TestSet]:
     """The rows that count for each task and name of a set."""
     counts: dict[tuple[str, str], Counter[TestSet]] = {}
     for one in planned:
-        for evaluation in evaluations.get(one.cell.id, ()):
+        for evaluation in _evaluations(one, records):
             key = (one.cell.task.name, evaluation.test_set.name)
             counts.setdefault(key, Counter())[evaluation.test_set] += 1
     return {key: count.most_common(1)[0][0] for key, count in counts.items()}
+
+
+def _evaluations(
+    planned: PlannedCell, records: Mapping[str, Record]
+) -> tuple[Evaluation, ...]:
+    record = records.get(planned.cell.id)
+    return record.evaluations if record else ()
 
 
 def _row(

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from peftbench.cost.costs import Cost
+from peftbench.cost.costs import Cost, precision_of
 from peftbench.scoring.bootstrap import deviations, interval_around
 from peftbench.scoring.directions import mean_better, no_mean, no_pscp
 from peftbench.scoring.entries import Tables
 from peftbench.scoring.paired import mean_difference, paired
 from peftbench.scoring.penalties import ppt, pscp, pscp_factors
-from peftbench.scoring.planned import Planned
 from peftbench.scoring.ranks import average_ranks, ranks
 from peftbench.scoring.summary import Entry, Interval, Standing, TaskInfo
 from peftbench.scoring.ties import tied_with
 from peftbench.spec.facts import Better
 from peftbench.store.outcomes import Reported
+from peftbench.store.planned import PlannedCell
 from peftbench.store.record import Record
 
 
@@ -27,7 +27,7 @@ def standings(
     labels: Sequence[str],
     infos: Sequence[TaskInfo],
     entries: Sequence[Entry],
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedCell],
     costs: Sequence[Cost],
     records: Mapping[str, Record],
     tables: Mapping[str, Tables],
@@ -173,7 +173,7 @@ def _tied(
 
 
 def _reported_of(
-    model: str, label: str, planned: Sequence[Planned], records: Mapping[str, Record]
+    model: str, label: str, planned: Sequence[PlannedCell], records: Mapping[str, Record]
 ) -> Reported | None:
     """What all records of a method say alike that it cost."""
     told = {
@@ -187,13 +187,15 @@ def _reported_of(
 
 
 def _cost_of(
-    model: str, label: str, planned: Sequence[Planned], costs: Sequence[Cost]
+    model: str, label: str, planned: Sequence[PlannedCell], costs: Sequence[Cost]
 ) -> Cost | None:
     cell = next((o.cell for o in planned if o.model == model and o.label == label), None)
     if cell is None:
         return None
-    asked = (cell.model.identity, cell.model.dtype, cell.method)
+    asked = (cell.model.base, cell.method, precision_of(cell))
     matching = (
-        cost for cost in costs if (cost.model_identity, cost.dtype, cost.method) == asked
+        cost
+        for cost in costs
+        if (cost.step.base, cost.method, cost.probe.precision) == asked
     )
     return next(matching, None)

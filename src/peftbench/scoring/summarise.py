@@ -13,15 +13,22 @@ from peftbench.evaluation.scores import TEST
 from peftbench.manifest import Manifest
 from peftbench.scoring.comparisons import aggregates, rank_tests
 from peftbench.scoring.directions import mean_better, no_mean, no_pscp
-from peftbench.scoring.entries import RowScoresOf, Tables, entry_of, marked, row_table
-from peftbench.scoring.planned import Planned, seed_of
-from peftbench.scoring.robustness import Evaluations, robustness
+from peftbench.scoring.entries import (
+    RowScoresOf,
+    Tables,
+    entry_of,
+    marked,
+    row_table,
+    seed_of,
+)
+from peftbench.scoring.robustness import robustness
 from peftbench.scoring.standings import standings
 from peftbench.scoring.summary import (
     Comparison,
     Curve,
     Entry,
     MethodInfo,
+    Precision,
     ReportedRun,
     Search,
     Summary,
@@ -30,39 +37,33 @@ from peftbench.scoring.summary import (
 )
 from peftbench.scoring.tuning import expected_best
 from peftbench.spec import Protocol
-from peftbench.spec.facts import MethodFacts
 from peftbench.store.outcomes import Kind, Provenance, Status
-from peftbench.store.planned import best_trial
+from peftbench.store.planned import PlannedCell, best_trial
 from peftbench.store.record import Record
 
 
 def summarise(
     name: str,
     spec: Mapping[str, Any],
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedCell],
     records: Mapping[str, Record],
     costs: Sequence[Cost],
     row_scores: RowScoresOf,
-    evaluations: Evaluations = {},  # noqa: B006 - never written to
 ) -> Summary:
     """Everything a report on one benchmark shows.
 
     `row_scores` gives the stored row scores (jackknife pseudo-values) of a finished
-    cell, `evaluations` by cell id how its adapter did on perturbed sets. Means over
-    unequal sets of tasks or seeds are not taken: they are None. Cells of two protocols are
-    refused with `InvalidSpec`: their numbers do not share a table.
+    cell. Means over unequal sets of tasks or seeds are not taken: they are None. Cells of
+    two protocols are refused with `InvalidSpec`: their numbers do not share a table.
     """
     protocol = _one_protocol(planned)
-    groups: dict[tuple[str, str, str], list[Planned]] = {}
+    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
     for one in planned:
         groups.setdefault((one.model, one.label, one.cell.task.name), []).append(one)
     models = tuple(dict.fromkeys(one.model for one in planned))
     labels = tuple(dict.fromkeys(one.label for one in planned))
     task_infos = tuple(
-        _task_info(
-            task,
-            [records.get(one.cell.id) for one in planned if one.cell.task.name == task],
-        )
+        _task_info(task, [o for o in planned if o.cell.task.name == task], records)
         for task in dict.fromkeys(one.cell.task.name for one in planned)
     )
     entries, compared, placed = [], [], []
@@ -95,6 +96,7 @@ def summarise(
             for label in labels
         ),
         tasks=task_infos,
+        precisions=_precisions(planned),
         seeds=tuple(dict.fromkeys(o.cell.seed for o in planned if o.cell.seed is not None)),
         entries=tuple(entries),
         standings=tuple(placed),
@@ -104,7 +106,7 @@ def summarise(
         comparisons=tuple(compared),
         rank_tests=rank_tests(models, labels, task_infos, entries),
         aggregates=aggregates(models, labels, task_infos, entries),
-        searches=_searches(planned, records, task_infos),
+        searches=_searches(planned, task_infos),
         curves=tuple(
             Curve(
                 model=one.model,
@@ -121,7 +123,7 @@ def summarise(
             for one in planned
             if _has_no_score(records.get(one.cell.id))
         ),
-        robustness=robustness(planned, evaluations),
+        robustness=robustness(planned, records),
         cells=len(planned),
         finished_cells=sum(
             one.cell.id in records and records[one.cell.id].status == "finished"
@@ -210,7 +212,7 @@ def _robustness_rows(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _on_task(
-    groups: Sequence[tuple[tuple[str, str, str], Sequence[Planned]]],
+    groups: Sequence[tuple[tuple[str, str, str], Sequence[PlannedCell]]],
     records: Mapping[str, Record],
     row_scores: RowScoresOf,
     *,
@@ -229,7 +231,7 @@ def _on_task(
     return shown, compared, tables
 
 
-def _one_protocol(planned: Sequence[Planned]) -> Protocol:
+def _one_protocol(planned: Sequence[PlannedCell]) -> Protocol:
     found = list(dict.fromkeys(one.cell.protocol for one in planned))
     if len(found) > 1:
         raise InvalidSpec(
@@ -256,41 +258,43 @@ def _provenances(found: Sequence[Provenance]) -> tuple[Provenance, ...]:
 
 
 def _searches(
-    planned: Sequence[Planned], records: Mapping[str, Record], infos: Sequence[TaskInfo]
+    planned: Sequence[PlannedCell], infos: Sequence[TaskInfo]
 ) -> tuple[Search, ...]:
     """One for each model, method and task that was tuned: its seeds share it."""
     higher = {info.name: info.better == "higher" for info in infos}
     found: dict[tuple[str, str, str], Search] = {}
     for one in planned:
-        record, task = records.get(one.cell.id), one.cell.task.name
-        if record and record.trials:
-            scores = [trial.score for trial in record.trials if trial.score is not None]
+        task = one.cell.task.name
+        if one.trials:
+            scores = [trial.score for trial in one.trials if trial.score is not None]
             found[one.model, one.label, task] = Search(
                 model=one.model,
                 method=one.label,
                 task=task,
-                trials=record.trials,
-                chosen=best_trial(record.trials, higher=higher[task]).number,
+                trials=one.trials,
+                chosen=best_trial(one.trials, higher=higher[task]).number,
                 expected_best=tuple(expected_best(scores, higher=higher[task])),
             )
     return tuple(found.values())
 
 
-def _task_info(name: str, records: Sequence[Record | None]) -> TaskInfo:
-    """What the records of a task say of it."""
-    told = [record for record in records if record]
+def _task_info(
+    name: str, planned: Sequence[PlannedCell], records: Mapping[str, Record]
+) -> TaskInfo:
+    """What the cells of a task say of it, and of its test rows the first that was scored."""
+    told = [records[one.cell.id] for one in planned if one.cell.id in records]
     done = next((record for record in told if record.headline), None)
     headline = done.headline if done else None
     _check_one_metric(name, told)
-    facts = next((record.task for record in told if record.task), None)
+    facts = planned[0].task
     counts = done.counts if done else None
     return TaskInfo(
         name=name,
-        description=facts.description if facts else "",
-        is_generated=facts.is_generated if facts else False,
-        metric=headline.metric if headline else facts.metric if facts else "",
-        unit=headline.unit if headline else facts.unit if facts else "",
-        better=headline.better if headline else facts.better if facts else "higher",
+        description=facts.description,
+        is_generated=facts.is_generated,
+        metric=(headline or facts).metric,
+        unit=(headline or facts).unit,
+        better=(headline or facts).better,
         test_examples=headline.examples if headline else None,
         baselines=done.baselines if done else (),
         leaks=tuple(leak for leak in counts.leaks if leak.count) if counts else (),
@@ -311,16 +315,14 @@ def _check_one_metric(task: str, records: Sequence[Record]) -> None:
         )
 
 
-def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> MethodInfo:
+def _method_info(
+    planned: Sequence[PlannedCell], records: Mapping[str, Record]
+) -> MethodInfo:
     """What stands behind a label; where budgets differ by model, as on the first."""
     one = planned[0]
     cell = one.cell
     record = records.get(cell.id)
     told = record.provenance.learning_rate if record and record.provenance else None
-    facts = next(
-        (r.method for o in planned if (r := records.get(o.cell.id)) and r.method),
-        MethodFacts(),
-    )
     budgets = {other.model: other.budget for other in planned if other.budget}
     varied = _varied(planned, {budget.knob for budget in budgets.values()})
     rate = cell.training.learning_rate if cell.training else told
@@ -328,8 +330,8 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
         label=one.label,
         name=cell.method.name,
         parameters=cell.method.parameters,
-        family=facts.family,
-        paper=facts.paper,
+        family=one.method.family,
+        paper=one.method.paper,
         trains=cell.training is not None or cell.seed is not None,
         learning_rate=None if "learning_rate" in varied else rate,
         varied=varied,
@@ -337,8 +339,21 @@ def _method_info(planned: Sequence[Planned], records: Mapping[str, Record]) -> M
     )
 
 
+def _precisions(planned: Sequence[PlannedCell]) -> tuple[Precision, ...]:
+    """What was computed in which precision, in order of appearance."""
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for one in planned:
+        training = one.cell.training.precision if one.cell.training else ""
+        key = (one.model, one.cell.model.dtype, training)
+        found.setdefault(key, {})[one.label] = None
+    return tuple(
+        Precision(model=model, methods=tuple(labels), weights=weights, training=training)
+        for (model, weights, training), labels in found.items()
+    )
+
+
 def _varied(
-    planned: Sequence[Planned], turned: Collection[str]
+    planned: Sequence[PlannedCell], turned: Collection[str]
 ) -> dict[str, tuple[Any, ...]]:
     """Settings of which one label's cells have several values, in order of appearance;
     without those that budgets turned."""
@@ -364,7 +379,7 @@ def _has_no_score(record: Record | None) -> bool:
     )
 
 
-def _trouble(one: Planned, record: Record | None) -> Trouble:
+def _trouble(one: PlannedCell, record: Record | None) -> Trouble:
     missing = [lost for lost in record.unavailable if lost.is_headline] if record else []
     if missing:
         status: Status | Literal["missing", "unavailable"] = "unavailable"

@@ -166,6 +166,18 @@ class MethodInfo(Frozen):
     """By model, where a budget chose the method's size: what was asked and what came out."""
 
 
+class Precision(Frozen):
+    """In what precision the cells of some methods on a model were computed."""
+
+    model: str
+    methods: tuple[str, ...]
+    """Their labels."""
+    weights: str
+    """Of the frozen weights; empty where an import does not tell."""
+    training: str
+    """Of forward and backward passes; empty where nothing trains, or it is not told."""
+
+
 class PscpInputs(Frozen):
     """The three costs that PSCP counts, in its own order."""
 
@@ -331,6 +343,8 @@ class Summary(Frozen):
     models: tuple[str, ...]
     methods: tuple[MethodInfo, ...]
     tasks: tuple[TaskInfo, ...]
+    precisions: tuple[Precision, ...] = ()
+    """One for every model, precision of its weights and precision of training."""
     seeds: tuple[int, ...]
     entries: tuple[Entry, ...]
     standings: tuple[Standing, ...]
@@ -364,6 +378,10 @@ class Summary(Frozen):
     claims: tuple[Claim, ...] = ()
     """Averages that a publication states, beside those of its own table."""
     peftbench_version: str
+
+    def precisions_on(self, model: str) -> tuple[Precision, ...]:
+        """Those in which cells on a model were computed."""
+        return tuple(one for one in self.precisions if one.model == model)
 
     def entry(self, model: str, method: str, task: str) -> Entry | None:
         """The entry at one place of the table."""

@@ -126,6 +126,7 @@ class TuningSource:
             works += trials
             if state.is_over:
                 works += self._final_works(state)
+                state.is_final = True
         new = [one for one in works if not set(one.step_ids) <= self._asked]
         self._asked |= {step_id for one in new for step_id in one.step_ids}
         if not new and not self._open():
@@ -135,7 +136,16 @@ class TuningSource:
     def settled(self) -> Plan:
         """The plan with every tuned cell at its chosen settings; of a search that goes on,
         at the best so far."""
-        return _final(self.plan, self._states)
+        return _final(self.plan, self._up_to_date())
+
+    def trials_left(self) -> int:
+        """How many trials are still to come, of all searches together."""
+        return sum(one.study.tuning.trials - len(one.tried) for one in self._up_to_date())
+
+    def _up_to_date(self) -> Sequence[_State]:
+        for state in self._states:
+            self._advance(state)
+        return self._states
 
     def _untuned(self) -> list[Work]:
         """The runs of cells that have nothing to tune."""
@@ -143,7 +153,7 @@ class TuningSource:
         return wanted(cells, self.store.results, keep_adapters=self.keep_adapters)
 
     def _open(self) -> list[_State]:
-        return [state for state in self._states if not state.is_over]
+        return [state for state in self._states if not state.is_final]
 
     def _advance(self, state: _State) -> list[Work]:
         """Go on through the trials that are done; what the first that is not wants."""
@@ -194,6 +204,8 @@ class _State:
     study: Study
     tried: list[TrialResult] = field(default_factory=list)
     earlier: list[Mapping[str, Tried]] = field(default_factory=list)
+    is_final: bool = False
+    """Whether the final runs were asked for."""
     _trial: tuple[Mapping[str, Any], Sequence[Work]] | None = None
 
     @property

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from peftbench.spec.benchmark import Protocol, Sampling, Training
+from peftbench.spec.benchmark import Precision, Protocol, Sampling, Training
 from peftbench.spec.frozen import Frozen, digest
 
 #: Test set of a task's own test split.
@@ -182,7 +182,9 @@ class Probe(Frozen):
     inference_length: int = 512
     training_batch: int = 4
     training_length: int = 512
-    repeats: int = 5
+    precision: Precision = "float32"
+    """Of the passes of a training step, as in a spec."""
+    repeats: int = Field(5, ge=2)
     new_tokens: int = 16
     """Generated after the first, for the time per token."""
 

@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """The checkpoints of one run, in one folder.
 
-    A holder writes under its own `token` and reads those of all: one that lost its lease
-    without noticing can neither overwrite nor delete the lawful holder's.
+    A holder writes under its own `token` and reads those of all since the `fence`: one that
+    lost its lease without noticing can neither overwrite nor delete the lawful holder's.
     """
 
     folder: Path
     token: int = 0
+    fence: int = 0
+    """Those under lower tokens were forgotten, also what came after that."""
     keep: int = 2
     on_save: Callable[[], None] = lambda: None
 
@@ -43,7 +45,10 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """The newest checkpoint that is whole; damaged ones are passed over, aloud."""
-        found = sorted(self.folder.glob("*/step-*"), key=lambda path: path.name)
+        found = sorted(
+            (path for path in self.folder.glob("*/step-*") if self._counts(path.parent)),
+            key=lambda path: (path.name, int(path.parent.name)),
+        )
         for folder in reversed(found):
             if is_whole(folder):
                 return folder
@@ -53,6 +58,9 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all of them."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _counts(self, holder: Path) -> bool:
+        return holder.name.isdigit() and int(holder.name) >= self.fence
 
     def _sweep(self) -> None:
         """Remove those of earlier holders: this one has got as far and further."""

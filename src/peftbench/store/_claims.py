@@ -7,7 +7,7 @@ writes shows it: a holder that slept too long finds that its token counts for no
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Lease:
     unit: str
     token: int
     crashes: int = 0  # earlier holders that died over it while others lived
+    fence: int = 0  # what holders with lower tokens have left was forgotten
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ class Claims:
             "steps": 0,
         }
         if old is None:
-            connection.execute(sa.insert(table).values(unit=unit, crashes=0, **row))
+            connection.execute(
+                sa.insert(table).values(unit=unit, crashes=0, fence=0, **row)
+            )
         else:
             connection.execute(sa.update(table).where(table.c.unit == unit).values(row))
-        return Lease(unit, row["token"], old.crashes if old else 0)
+        earlier = (old.crashes, old.fence) if old else (0, 0)
+        return Lease(unit, row["token"], *earlier)
 
     def renew(
         self, lease: Lease, lease_seconds: float, progress: tuple[int, int] | None = None
@@ -124,23 +128,39 @@ class Claims:
         table = tables.claims
         changed = connection.execute(
             sa.update(table)
-            .where(table.c.unit == lease.unit, table.c.token == lease.token)
+            .where(
+                table.c.unit == lease.unit,
+                table.c.token == lease.token,
+                table.c.holder != "",
+            )
             .values(token=lease.token, **values)
         )
         if changed.rowcount != 1:
             raise LeaseLost(
-                f"The work {lease.unit[:12]} was taken over by another worker: this one had "
-                "not been heard of for too long. Nothing is lost; the other one goes on."
+                f"The work {lease.unit[:12]} was taken over by another worker, or forgotten: "
+                "this one had not been heard of for too long, or somebody wants it done anew. "
+                "What is stored stays as it is."
             )
 
-    def fence(self, connection: sa.Connection, unit: str) -> None:
-        """Let no one who works on a unit now write anything more about it."""
+    def fence(self, connection: sa.Connection, units: Iterable[str]) -> None:
+        """Let no one who works on these units now write anything more about them."""
+        table, token = tables.claims, next_token(connection)
+        for part in in_parts(units):
+            connection.execute(
+                sa.update(table)
+                .where(table.c.unit.in_(part))
+                .values(token=token, holder="", crashes=0, fence=token)
+            )
+
+    def live_tokens(self, connection: sa.Connection) -> set[int]:
+        """Tokens of those who work on something now."""
         table = tables.claims
-        connection.execute(
-            sa.update(table)
-            .where(table.c.unit == unit)
-            .values(token=next_token(connection), holder="", crashes=0)
+        rows = connection.execute(
+            sa.select(table.c.token).where(
+                table.c.holder != "", table.c.expires_at >= self.database.now
+            )
         )
+        return set(rows.scalars())
 
 
 def next_token(connection: sa.Connection) -> int:

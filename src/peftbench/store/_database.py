@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from peftbench.errors import StoreError
 from peftbench.store import _tables as tables
+from peftbench.store._files import explained
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Database:
     def sqlite(cls, folder: Path, *, read_only: bool = False) -> Database:
         """The database in `folder/store.sqlite`; made there unless `read_only`."""
         file = folder / "store.sqlite"
-        mode = "ro" if read_only else "rwc"
+        mode = "ro" if read_only else "rw"  # never "rwc": a lost file would come back empty
         if read_only and not Path(f"{file}-wal").exists():
             mode += "&immutable=1"  # else SQLite wants to write a file of its own beside it
         # A file's name is no URL: it may hold "?", "#" or "%".
@@ -59,8 +60,9 @@ class Database:
             return connection
 
         engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool)
-        with engine.connect():
-            pass
+        if not read_only:
+            with explained(folder):
+                file.touch()
         return cls(folder, engine, file)
 
     @property
@@ -72,9 +74,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to read by."""
-        with self.engine.connect() as connection:
-            yield connection
+        """A connection to read by. Raises `StoreError` where the database cannot be read."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise self._refused(error, "read") from error
 
     def writing(self, work: Callable[[sa.Connection], T]) -> T:
         """Do `work` in a transaction that holds the write lock from its beginning: of two
@@ -82,7 +87,7 @@ class Database:
 
         Other processes are waited for. Raises `StoreError` where nothing can be written.
         """
-        self._check_place()
+        self.check_place()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -95,36 +100,34 @@ class Database:
                         raise
                     connection.commit()
                     return found
-            except OperationalError as error:
-                if "locked" in str(error.orig) and time.monotonic() < deadline:
-                    time.sleep(random.uniform(0.01, 0.1))
-                    continue
-                raise StoreError(
-                    f"The database of {self.folder} cannot be written ({error.orig}). What "
-                    "was stored before stays as it is. Is the disk full, the folder read-only, "
-                    "or another process holding it? Then run the same command again to go on."
-                ) from error
+            except DatabaseError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                    raise self._refused(error, "written") from error
+                time.sleep(random.uniform(0.01, 0.1))
 
     def check_version(self, *, read_only: bool) -> None:
         """Make the tables where there are none; raises `StoreError` for another version."""
-        if not read_only:
-            self.writing(self._make)
         version = self._version()
+        if version is None and not read_only:
+            self.writing(self._make)
+            version = self._version()
         if version == SCHEMA_VERSION:
             return
-        if version is not None and version > SCHEMA_VERSION:
+        if version is None:
+            raise StoreError(f"{self.folder} is not a store: its database has no tables.")
+        if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self.folder} was written by a newer peftbench (schema {version}; this one "
                 f"knows up to {SCHEMA_VERSION}). Upgrade peftbench, or choose another --store."
             )
         raise StoreError(
-            f"{self.folder} was written by an older peftbench (schema {version or 1}; this "
+            f"{self.folder} was written by an older peftbench (schema {version}; this "
             f"one reads {SCHEMA_VERSION}). `peftbench store upgrade --store {self.folder}` "
             "writes a new store beside it, with every number, and leaves this one as it is."
         )
 
     def _version(self) -> int | None:
-        """The schema's version; None where the first version's tables are."""
+        """The schema's version; None where there are no tables yet."""
         with self.reading() as connection:
             names = sa.inspect(connection).get_table_names()
             if tables.about.name not in names:
@@ -150,7 +153,22 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def _check_place(self) -> None:
+    def _refused(self, error: DatabaseError, doing: str) -> Exception:
+        """What to say where the database refuses; an error of another kind is ours."""
+        if type(error) is OperationalError:
+            return StoreError(
+                f"The database of {self.folder} cannot be {doing} ({error.orig}). What was "
+                "stored before stays as it is. Is the disk full, the folder read-only, or "
+                "another process holding it? Then run the same command again to go on."
+            )
+        if type(error) is DatabaseError:
+            return StoreError(
+                f"{self._file or self.folder} is damaged or not a database ({error.orig}). "
+                "Restore it from a copy, or choose another --store."
+            )
+        return error
+
+    def check_place(self) -> None:
         """A file that was moved away would take rows that nobody ever finds."""
         if self._file is None:
             return
@@ -163,14 +181,6 @@ class Database:
                 f"The store {self.folder} was moved or deleted while it was used. Put it "
                 "back, or give the place where it is now, and run the same command again."
             )
-
-
-def damaged(folder: Path, error: DatabaseError) -> StoreError:
-    """What to say of a file that is no database."""
-    return StoreError(
-        f"{folder / 'store.sqlite'} is damaged or not a database ({error.orig}). Restore it "
-        "from a copy, or choose another --store."
-    )
 
 
 def in_parts(names: Iterable[str]) -> Iterator[Sequence[str]]:

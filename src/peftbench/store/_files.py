@@ -38,7 +38,7 @@ def facts_of(folder: Path) -> dict[str, FileFacts]:
     return {
         path.relative_to(folder).as_posix(): FileFacts(sha256(path), path.stat().st_size)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != folder / MANIFEST
     }
 
 

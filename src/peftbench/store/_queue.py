@@ -27,9 +27,7 @@ class Event:
 
     number: int
     at: float  # seconds since 1970, by the database's clock
-    what: (
-        str  # "started", "finished", "failed", "dropped", "measuring", "worker broke", ...
-    )
+    what: str  # "started", "finished", "failed", "dropped", "measured", "broken", ...
     unit: str
     detail: str
 
@@ -57,9 +55,10 @@ class Queue:
 
         def work(connection: sa.Connection) -> None:
             table = tables.runs
-            over = sa.select(table.c.run).where(table.c.expires_at < now)
-            for one in (tables.wanted, tables.events, table):
-                connection.execute(sa.delete(one).where(one.c.run.in_(over)))
+            connection.execute(sa.delete(table).where(table.c.expires_at < now))
+            going_on = sa.select(table.c.run)
+            for one in (tables.wanted, tables.events):
+                connection.execute(sa.delete(one).where(one.c.run.not_in(going_on)))
             connection.execute(
                 sa.insert(table).values(
                     run=self.run, is_open=True, expires_at=now + RUN_SECONDS

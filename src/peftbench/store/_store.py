@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError
 
 from peftbench.errors import StoreError
 from peftbench.spec.frozen import canonical_json
 from peftbench.store import _tables as tables
 from peftbench.store._checkpoints import Checkpoints
 from peftbench.store._claims import Claims, Lease
-from peftbench.store._database import Database, damaged
+from peftbench.store._database import Database
 from peftbench.store._files import explained
 from peftbench.store._queue import Queue
 from peftbench.store._results import FILES, Results
@@ -74,19 +73,20 @@ class Store:
                     folder.mkdir(parents=True, exist_ok=True)
             except (NotADirectoryError, FileExistsError) as error:
                 raise StoreError(f"{folder} is a file; a store is a folder.") from error
-        if file.is_file() and not file.stat().st_size and (folder / FILES).is_dir():
+        if not (file.is_file() and file.stat().st_size) and any((folder / FILES).glob("*")):
             raise StoreError(
-                f"{file} is empty, and the files of its results are still there: the database "
-                "was lost. Restore it from a copy, or choose another --store."
+                f"{file} is empty or gone, and the files of its results are still there: the "
+                "database was lost. Restore it from a copy, or choose another --store."
             )
         read_only = not create and not (
             os.access(folder, os.W_OK) and os.access(file, os.W_OK)
         )
+        database = Database.sqlite(folder, read_only=read_only)
         try:
-            database = Database.sqlite(folder, read_only=read_only)
             database.check_version(read_only=read_only)
-        except DatabaseError as error:
-            raise damaged(folder, error) from error
+        except BaseException:
+            database.engine.dispose()
+            raise
         return cls(folder, database)
 
     def close(self) -> None:
@@ -112,14 +112,16 @@ class Store:
         origin: str,
         spec: Mapping[str, Any],
         cells: Sequence[PlannedCell],
+        created_at: str | None = None,
     ) -> None:
         """Remember which cells a spec stands for. An edited spec replaces its old plan;
-        a different spec from elsewhere under the same name is refused."""
+        a different spec from elsewhere under the same name is refused. `created_at` is now,
+        unless the benchmark comes from another store."""
         row = {
             "name": name,
             "origin": origin,
             "spec": canonical_json(spec),
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created_at": created_at or datetime.now(UTC).isoformat(timespec="seconds"),
             "cells": json.dumps([one.model_dump(mode="json") for one in cells]),
         }
         table = tables.benchmarks
@@ -185,7 +187,10 @@ class Store:
         if lease is None:
             return Checkpoints(folder)
         return Checkpoints(
-            folder, token=lease.token, on_save=lambda: self.claims.got_further(lease)
+            folder,
+            token=lease.token,
+            fence=lease.fence,
+            on_save=lambda: self.claims.got_further(lease),
         )
 
     def tidy(self) -> None:

@@ -39,7 +39,7 @@ results = Table(
     Column("number", Integer, primary_key=True),  # rises: the order of commits
     Column("step_id", String(64), nullable=False, unique=True),
     Column("kind", String, nullable=False),
-    Column("of", String(64), nullable=False, index=True),  # the step it looks at, or ""
+    Column("of", String(64), nullable=False, index=True),  # see `looked_at`
     Column("status", String, nullable=False),
     Column("step", Text, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -80,6 +80,9 @@ claims = Table(
     Column("crashes", Integer, nullable=False),  # holders that died while others lived
     Column("step", Integer, nullable=False),  # how far its training is
     Column("steps", Integer, nullable=False),
+    Column(
+        "fence", Integer, nullable=False
+    ),  # what has a lower token is from before a forget
 )
 
 #: Work of runs that go on, in the order it is to be done.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import StoreError
-from peftbench.spec.steps import Measure
 from peftbench.store._files import explained
 from peftbench.store._results import Result
 from peftbench.store._store import Store, StoredBenchmark
@@ -48,7 +47,7 @@ def export(store: Store, folder: Path, benchmark: str | None = None) -> tuple[Pa
             ),
             _lines(
                 folder / "costs.jsonl",
-                [one.outcome.model_dump_json() for one in store.results.of_kind("measure")],
+                [one.outcome.model_dump_json() for one in costs_of(store, cells.values())],
             ),
             folder / "scores.parquet",
         ]
@@ -94,13 +93,14 @@ def selected(store: Store, benchmarks: Sequence[StoredBenchmark]) -> list[Result
     predicts = [predict.id for one in cells for predict in one.predicts]
     found = results.by_id([*trains, *trials, *predicts])
     graded = results.looking_at(predicts, "grade")
-    bases = {one.cell.model.base for one in cells}
-    costs = [
-        one
-        for one in results.of_kind("measure")
-        if isinstance(one.step, Measure) and one.step.base in bases
-    ]
-    return [*found.values(), *(one for own in graded.values() for one in own), *costs]
+    grades = [one for own in graded.values() for one in own]
+    everything = [*found.values(), *grades, *costs_of(store, cells)]
+    return sorted(everything, key=lambda result: result.number)
+
+
+def costs_of(store: Store, cells: Iterable[PlannedCell]) -> list[Result]:
+    """What was measured on the base models of these cells."""
+    return store.results.costs_on({one.cell.model.base for one in cells})
 
 
 def _lines(path: Path, lines: Sequence[str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from peftbench.spec.cell import Cell, SettledBudget
@@ -58,7 +59,7 @@ class PlannedCell(Frozen):
         further = (TestSet(name=name) for name in self.further_tests)
         return (TestSet(), *further, *self.perturbed)
 
-    @property
+    @cached_property
     def predicts(self) -> tuple[Predict, ...]:
         """The steps that ask them."""
         return tuple(self.cell.predict(one) for one in self.test_sets)

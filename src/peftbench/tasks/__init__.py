@@ -10,6 +10,7 @@ from peftbench.spec.benchmark import Protocol
 from peftbench.spec.frozen import digest
 from peftbench.spec.read import is_task_file
 from peftbench.spec.task_file import read_task_file
+from peftbench.tasks._frames import is_of_frame
 from peftbench.tasks._task import SPLITS, Example, Row, Split, Task
 
 
@@ -52,7 +53,7 @@ def use(name: str) -> str:
     path = Path(name).expanduser().resolve()
     if not path.is_file():
         raise InvalidSpec(f"No task file {name!r}: is the path right?")
-    plug_in([path])
+    plug_in([path], instead_of=is_of_frame if is_of_frame(path) else None)
     return CATALOGUE.canonical(path.stem)
 
 

@@ -52,7 +52,7 @@ def task_from_file(path: Path) -> Task:
         splits=_splits(rows) if rows.hub else {},
         license=described.license,
         fields=tuple(dict.fromkeys(columns)),
-        to_example=_to_example(described, template),
+        to_example=example_maker(described, template),
         read_answer=label_reader(tuple(dict.fromkeys(described.labels.values())))
         if described.labels
         else _READERS[described.reads],
@@ -63,7 +63,9 @@ def task_from_file(path: Path) -> Task:
     )
 
 
-def _to_example(described: TaskFile, template: Template) -> Callable[[Row], Example]:
+def example_maker(described: TaskFile, template: Template) -> Callable[[Row], Example]:
+    """What makes an example of a row; it raises `DataError` for one that cannot be used."""
+
     def to_example(row: Row) -> Example:
         completion, target = _answer(described, row)
         return Example(

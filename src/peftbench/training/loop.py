@@ -64,11 +64,11 @@ def _advance(member: Member, checkpoint_seconds: float) -> None:
     """One step of one run, and what is due after it."""
     run = member.run
     run.step()
-    looked = run.progress.step in run.look_steps
-    if looked:
+    is_validated = run.progress.step in run.validation_steps
+    if is_validated:
         run.model.eval()
-        run.look(member.validate())
-    due = looked or time.monotonic() - member.saved_at > checkpoint_seconds
+        run.note_validation(member.validate())
+    due = is_validated or time.monotonic() - member.saved_at > checkpoint_seconds
     if member.checkpoints and due and not run.is_over:
         member.checkpoints.save(run.progress.step, run.save)
         member.saved_at = time.monotonic()

@@ -5,34 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from peftbench.encoding.batches import Batch, micro_batches
 from peftbench.encoding.encode import Encoded
-from peftbench.encoding.logits import answer_logits
 from peftbench.errors import Diverged, OutOfMemory
 from peftbench.methods import Hook
 from peftbench.spec import Training
 from peftbench.training import optimizer_state
 from peftbench.training.data import TrainingData
-from peftbench.training.seeds import trainable
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at the validation part."""
-
-    step: int
-    epoch: float
-    train_loss: float
-    score: float
+from peftbench.training.step import TrainingStep
+from peftbench.training.validation import Validation
 
 
 @dataclass
@@ -40,11 +30,11 @@ class Progress:
     """All of a run's state that is not a tensor."""
 
     step: int = 0
-    looks: list[Look] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
     best_step: int | None = None
     best_score: float | None = None
-    looks_without_gain: int = 0
-    loss_sum: float = 0.0  # since the last look
+    validations_without_gain: int = 0
+    loss_sum: float = 0.0  # since the last validation
     loss_steps: int = 0
     micro_batch_size: int = 0
     resumed: int = 0
@@ -85,14 +75,16 @@ class Run:
         self.batches = batches = data.batches
         self.pad_id = data.pad_id
         self.sign = 1.0 if higher_is_better else -1.0
-        self.parameters = trainable(model)
-        self.hook = hook or Hook()
-        self.optimizer = self.hook.optimizer(self.parameters, training)
-        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.training_step = step = TrainingStep(model, training, hook)
+        self.hook, self.parameters, self.optimizer = (
+            step.hook,
+            step.parameters,
+            step.optimizer,
+        )
         self.best: dict[str, torch.Tensor] = {}
         size = training.micro_batch_size or training.batch_size
         self.progress = Progress(micro_batch_size=size)
-        self.look_steps = {
+        self.validation_steps = {
             math.ceil(len(batches) * k / training.validations)
             for k in range(1, training.validations + 1)
         }
@@ -103,66 +95,44 @@ class Run:
         patience = self.training.patience
         return (
             self.progress.step >= len(self.batches)
-            or (patience is not None and self.progress.looks_without_gain >= patience)
+            or (patience is not None and self.progress.validations_without_gain >= patience)
             or self.is_pruned
         )
 
     @property
     def is_pruned(self) -> bool:
-        """Whether the best score so far was, at some look, below what `stop_below` asks."""
+        """Whether the best score so far was once below what `stop_below` asks."""
         best = -math.inf
-        for look, bound in zip(self.progress.looks, self.stop_below, strict=False):
-            best = max(best, self.sign * look.score)
+        for seen, bound in zip(self.progress.validations, self.stop_below, strict=False):
+            best = max(best, self.sign * seen.score)
             if bound is not None and best < self.sign * bound:
                 return True
         return False
 
     def step(self) -> None:
         """One optimiser step; raises `Diverged` or `OutOfMemory`."""
-        rows = [self.examples[i] for i in self.batches[self.progress.step]]
-        factor = learning_rate_factor(self.training, self.progress.step, len(self.batches))
-        for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
-            group["lr"] = peak * factor
-        self.model.train()
-        loss = self._gradients_within_memory(rows)
-        limit = self.training.max_grad_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), limit)
-        if not math.isfinite(loss) or not torch.isfinite(norm):
-            raise Diverged(
-                f"The loss became {loss} (gradient norm {norm:.3g}) at step "
-                f"{self.progress.step + 1} of {len(self.batches)}. Try a lower learning "
-                f"rate than {self.training.learning_rate:g}."
-            )
-        self.hook.before_step(self.progress.step)
-        self.optimizer.step()
-        self.hook.after_step(self.progress.step)
-        self._clear_gradients()
-        self.progress.step += 1
-        self.progress.loss_sum += loss
-        self.progress.loss_steps += 1
+        progress = self.progress
+        rows = [self.examples[i] for i in self.batches[progress.step]]
+        loss = self.training_step.take(
+            progress.step,
+            lambda: self._gradients_within_memory(rows),
+            rate_factor=learning_rate_factor(
+                self.training, progress.step, len(self.batches)
+            ),
+            check=self._check,
+        )
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.loss_steps += 1
 
     def gradients(self, rows: Sequence[Encoded], micro_batch_size: int) -> float:
-        """Add the gradients of the mean loss per target token over all `rows` and of the
-        method's penalty; returns that loss in nats, without the penalty. How the rows are
-        cut into micro-batches changes nothing."""
-        tokens = sum(len(row.completion) for row in rows)
+        """`TrainingStep.gradients` of `rows`; returns their mean loss per target token."""
         device = next(iter(self.parameters.values())).device
-        total = 0.0
-        for part in micro_batches(rows, micro_batch_size):
-            batch = Batch.of(part, self.pad_id, device)
-            self.hook.before_forward(batch)
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
-            ):
-                logits = answer_logits(self.model, batch.input_ids, batch.answers)
-            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / tokens
-            loss.backward()
-            total += loss.item()
-        if (penalty := self.hook.penalty()) is not None:
-            penalty.backward()
-        return total
+        parts = micro_batches(rows, micro_batch_size)
+        batches = [Batch.of(part, self.pad_id, device) for part in parts]
+        return sum(loss.item() for loss in self.training_step.gradients(batches))
 
-    def look(self, score: float) -> None:
+    def note_validation(self, score: float) -> None:
         """Take a validation score in, and keep the state if it is the best so far. Of
         equal scores the later is kept: it has seen more data."""
         progress = self.progress
@@ -170,10 +140,16 @@ class Run:
         if gain or score == progress.best_score:
             progress.best_score, progress.best_step = score, progress.step
             self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        progress.looks_without_gain = 0 if gain else progress.looks_without_gain + 1
-        loss = progress.loss_sum / max(1, progress.loss_steps)
-        epoch = progress.step * self.training.batch_size / len(self.examples)
-        progress.looks.append(Look(progress.step, epoch, loss, score))
+        progress.validations_without_gain = (
+            0 if gain else progress.validations_without_gain + 1
+        )
+        validation = Validation(
+            step=progress.step,
+            epoch=progress.step * self.training.batch_size / len(self.examples),
+            train_loss=progress.loss_sum / max(1, progress.loss_steps),
+            score=score,
+        )
+        progress.validations.append(validation)
         progress.loss_sum, progress.loss_steps = 0.0, 0
 
     @torch.no_grad()
@@ -195,17 +171,17 @@ class Run:
             tensors["random_cuda"] = torch.cuda.get_rng_state()
         contiguous = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
         save_file(contiguous, folder / "state.safetensors")
-        (folder / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
+        progress = TypeAdapter(Progress).dump_json(self.progress, indent=1)
+        (folder / "progress.json").write_bytes(progress)
         (folder / "optimizer.json").write_text(json.dumps(values), "utf-8")
 
     @torch.no_grad()
     def load(self, folder: Path) -> None:
         """Go on exactly where `save` was called."""
         tensors = load_file(folder / "state.safetensors")
-        raw: dict[str, Any] = json.loads((folder / "progress.json").read_text("utf-8"))
+        progress = (folder / "progress.json").read_bytes()
         values: dict[str, Any] = json.loads((folder / "optimizer.json").read_text("utf-8"))
-        looks = [Look(**look) for look in raw.pop("looks")]
-        self.progress = Progress(looks=looks, **raw)
+        self.progress = TypeAdapter(Progress).validate_json(progress)
         self.progress.resumed += 1
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"now.{name}"])
@@ -218,10 +194,13 @@ class Run:
         if "random_cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random_cuda"])
 
-    def _clear_gradients(self) -> None:
-        """Of all that is trained, also of what an optimiser of the method's own leaves out."""
-        for parameter in self.parameters.values():
-            parameter.grad = None
+    def _check(self, loss: float, norm: torch.Tensor) -> None:
+        if not math.isfinite(loss) or not torch.isfinite(norm):
+            raise Diverged(
+                f"The loss became {loss} (gradient norm {norm:.3g}) at step "
+                f"{self.progress.step + 1} of {len(self.batches)}. Try a lower learning "
+                f"rate than {self.training.learning_rate:g}."
+            )
 
     def _gradients_within_memory(self, rows: Sequence[Encoded]) -> float:
         """Halve the micro-batch until the step fits; its gradients stay the same."""
@@ -240,7 +219,7 @@ class Run:
                         "dtype."
                     ) from error
             self.progress.micro_batch_size = size
-            self._clear_gradients()
+            self.training_step.clear_gradients()
             torch.set_rng_state(random_state)
             if random_state_cuda is not None:
                 torch.cuda.set_rng_state(random_state_cuda)

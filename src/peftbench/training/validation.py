@@ -6,12 +6,12 @@ from peftbench.spec.frozen import Frozen
 
 
 class Validation(Frozen):
-    """One look at the validation part while training."""
+    """One score on the validation part while training."""
 
     step: int
     epoch: float | None
     """None where an import does not say."""
     train_loss: float
-    """Mean loss per target token since the look before; nats."""
+    """Mean loss per target token since the validation before; nats."""
     score: float
     """The task's validation metric, mostly its headline, on the validation part."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from peftbench.engine.plan import build_method
 
 from peftbench import published
 from peftbench.methods import PeftMethod
+from peftbench.methods._build import build
 from peftbench.models import Shapes
 from peftbench.spec import read_benchmark
 
@@ -34,7 +34,7 @@ def test_trained_parameters_are_the_published_ones() -> None:
     shapes = Shapes.from_config(LLAMA_3_8B)
     table = published.read("peft-bench-v1")
     for choice in read_benchmark("peft-bench-published").methods:
-        method = build_method(choice)
+        method = build(choice)
         if not method.trains:
             continue
         assert isinstance(method, PeftMethod)
