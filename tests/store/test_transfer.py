@@ -253,7 +253,7 @@ def test_freed_adapter_stays_known_by_its_digests(opened: Opener, tmp_path: Path
         assert claimed is not None
         staged = store.results.staging(train, claimed.lease.token)
         made.write_adapter(staged, f"{cell.name} 0.5")
-        assert store.results.restore(claimed.lease, result, staged)
+        assert store.results.restore(claimed.lease, result, staged, made.trained())
         assert store.results.by_id([train])[train].has_adapter
 
 

@@ -74,18 +74,17 @@ def read_marks(path: Path) -> list[Mark]:
 def joined(results: Results, step_id: str) -> pa.Table | None:
     """Predictions with their newest marks; None where the step wrote none."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     result = results.by_id([step_id]).get(step_id)
     path = results.file(result, PREDICTIONS) if result else None
     if path is None:
         return None
-    table = pq.read_table(path)
+    table = _table(path)
     columns = {name: table.column(name) for name in table.column_names}
     graded = results.looking_at([step_id], "grade").get(step_id, [])
     marked = results.file(graded[-1], MARKS) if graded else None
     if marked is not None:
-        marks = pq.read_table(marked)
+        marks = _table(marked)
         columns |= {name: marks.column(name) for name in marks.column_names}
     else:
         empty = [None] * table.num_rows
@@ -100,13 +99,11 @@ def joined(results: Results, step_id: str) -> pa.Table | None:
 def row_scores(results: Results, step_id: str) -> list[float | None]:
     """What every row adds to the headline, by a step that grades; raises `StoreError` if
     the file was altered."""
-    import pyarrow.parquet as pq
-
     result = results.by_id([step_id]).get(step_id)
     path = results.file(result, MARKS) if result else None
     if path is None:
         return []
-    found: list[float | None] = pq.read_table(path, columns=["score"])["score"].to_pylist()
+    found: list[float | None] = _table(path, ["score"])["score"].to_pylist()
     return found
 
 
@@ -121,10 +118,15 @@ def _write(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _table(path).to_pylist()
+    return rows
+
+
+def _table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    return rows
+    with pq.ParquetFile(path) as file:  # `read_table` imports pandas first
+        return file.read(columns)
 
 
 def _tuples(row: dict[str, Any], *names: str) -> dict[str, Any]:
