@@ -27,7 +27,11 @@ def gc(
             print(f"adapter {one.step.id[:12]}")
         for folder in found.folders:
             print(f"left behind {folder}")
-        size = si(found.bytes, "B") if found.bytes else "nothing"
-        if yes:
+        size = si(found.bytes, "B")
+        if not found.adapters and not found.folders:
+            print("nothing to free")
+        elif yes:
             transfer.free(opened, found)
-        print(f"{size} {'freed' if yes else 'to free; --yes frees it'}")
+            print(f"{size} freed")
+        else:
+            print(f"{size} to free; --yes frees it")
