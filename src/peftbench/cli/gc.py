@@ -15,9 +15,11 @@ def gc(
     store: options.ExistingStore,
     yes: Annotated[bool, typer.Option("--yes", help="Free it.")] = False,
 ) -> None:
-    """Say what would be freed, and with --yes free it: adapters that nothing wanted needs,
-    of benchmarks without `keep_adapters`, and what kills have left behind. An adapter that
-    is wanted again is trained again."""
+    """Say what a store can do without, and with --yes free it.
+
+    That is adapters that nothing wanted needs, of benchmarks without `keep_adapters`, and what
+    kills have left behind. An adapter that is wanted again is trained again.
+    """
     from peftbench.report.numbers import si
     from peftbench.store import Store, transfer
 
