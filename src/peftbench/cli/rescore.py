@@ -22,8 +22,9 @@ def rescore(
 ) -> None:
     """Grade stored predictions again by today's code, and show what changed.
 
-    All finished cells of a benchmark are graded, on every test set, without a model. Earlier grades stay as they are; reports show the newest, and `show` tells all. Exit codes:
-    0 all could be graded, 1 some could not, 2 wrong usage.
+    All finished cells of a benchmark are graded, on every test set, without a model. Earlier
+    grades stay as they are; reports show the newest, and `show` tells all. Exit codes: 0 all
+    could be graded, 1 some could not, 2 wrong usage.
     """
     from rich.console import Console
 

@@ -37,7 +37,8 @@ def merge(
     """Bring the results of other stores into one.
 
     Nothing is written over: where two have other numbers for the same step, the one that is
-    there stays, and `check` shows both. Exit codes: 0 merged, 1 merged with contradictions, 2 wrong usage.
+    there stays, and `check` shows both. Exit codes: 0 merged, 1 merged with contradictions,
+    2 wrong usage.
     """
     from peftbench.store import Store, transfer
 
