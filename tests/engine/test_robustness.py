@@ -225,7 +225,7 @@ def test_scoring_again_by_other_code_replaces_both_sides_in_reports(
     )
     assert all(one.is_changed for one in asked.rescore())
     assert evaluations(asked) == stored
-    asked.forget([asked.plan.cells[0]])
+    asked.forget(asked.plan.cells)
     assert asked.store.results.step_ids() == [], "all its answers and grades"
 
 
