@@ -106,10 +106,8 @@ class LocalEngine:
             self._pause(queue, 1 if alone else self.workers)
 
     def _wait(self, queue: Queue) -> None:
-        while left := queue.units_left():
-            self._pause(
-                queue, min(self.workers, len(left)) if not self._processes else None
-            )
+        while left := queue.units_left(self.workers):
+            self._pause(queue, len(left) if not self._processes else None)
 
     def _pause(self, queue: Queue, workers: int | None = None) -> None:
         """Let a moment pass; hear what happens, replace who died."""
@@ -133,13 +131,13 @@ class LocalEngine:
             if event.what != "started":
                 self._deaths = 0
             self.listen(event)
-        for held in self.store.claims.held(queue.units_left()):
+        for held in queue.held():
             if held.steps:
                 detail = f"{held.step}/{held.steps}"
                 self.listen(Event(0, 0.0, "step", held.unit, detail))
 
     def _start_missing(self, queue: Queue, workers: int) -> None:
-        wanted = min(workers, len(queue.units_left()))
+        wanted = len(queue.units_left(workers))
         while len(self._processes) < wanted:
             self._start()
 
@@ -182,7 +180,7 @@ class LocalEngine:
                         f"{self.store.folder / 'logs'} has what they said; too little memory "
                         "is the usual reason: try fewer --workers or a smaller batch."
                     )
-                if queue.units_left():
+                if queue.units_left(1):
                     self._start()
 
     def _end(self) -> None:

@@ -110,18 +110,20 @@ class Claims:
 
     def held(self, units: Collection[str]) -> list[Held]:
         """Those of the units that a live worker holds."""
-        table, found = tables.claims, []
         with self.database.reading() as connection:
-            for part in in_parts(units):
-                rows = connection.execute(
-                    sa.select(table).where(
-                        table.c.unit.in_(part),
-                        table.c.holder != "",
-                        table.c.expires_at >= self.database.now,
-                    )
-                )
-                found += [Held(row.unit, row.holder, row.step, row.steps) for row in rows]
-        return found
+            rows = [
+                row
+                for part in in_parts(units)
+                for row in connection.execute(self.live(tables.claims.c.unit.in_(part)))
+            ]
+        return [Held(row.unit, row.holder, row.step, row.steps) for row in rows]
+
+    def live(self, *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """Asks for the claims of those who work now."""
+        table = tables.claims
+        return sa.select(table).where(
+            table.c.holder != "", table.c.expires_at >= self.database.now, *which
+        )
 
     def update(self, connection: sa.Connection, lease: Lease, **values: Any) -> None:
         """Change a claim if it is still ours; raises `LeaseLost`."""
@@ -151,16 +153,6 @@ class Claims:
                 .where(table.c.unit.in_(part))
                 .values(token=token, holder="", crashes=0, fence=token)
             )
-
-    def live_tokens(self, connection: sa.Connection) -> set[int]:
-        """Tokens of those who work on something now."""
-        table = tables.claims
-        rows = connection.execute(
-            sa.select(table.c.token).where(
-                table.c.holder != "", table.c.expires_at >= self.database.now
-            )
-        )
-        return set(rows.scalars())
 
 
 def next_token(connection: sa.Connection) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from peftbench.store import _tables as tables
-from peftbench.store._claims import Claims, Lease
+from peftbench.store._claims import Claims, Held, Lease
 from peftbench.store._database import Database
 from peftbench.store.work import Work
 
@@ -138,16 +138,27 @@ class Queue:
             ).first()
         return row is None or not row.is_open or bool(row.dead)
 
-    def units_left(self) -> list[str]:
-        """Units of what is not done yet."""
+    def units_left(self, at_most: int | None = None) -> list[str]:
+        """Units of what is not done yet, or some of them."""
         table = tables.wanted
         with self.database.reading() as connection:
             rows = connection.execute(
                 sa.select(table.c.unit)
                 .where(table.c.run == self.run, table.c.is_done.is_(False))
                 .distinct()
+                .limit(at_most)
             ).all()
         return [row.unit for row in rows]
+
+    def held(self) -> list[Held]:
+        """What live workers hold of this run's work."""
+        table = tables.wanted
+        is_ours = sa.exists().where(
+            table.c.run == self.run, table.c.unit == tables.claims.c.unit
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(self.claims.live(is_ours)).all()
+        return [Held(row.unit, row.holder, row.step, row.steps) for row in rows]
 
     def tell(self, what: str, unit: str = "", detail: str = "") -> None:
         """Add an event."""

@@ -411,7 +411,7 @@ class Results:
         table = tables.results
         asked = sa.select(table.c.folder).where(table.c.folder != "")
         known = set(connection.execute(asked).scalars())
-        live = {str(token) for token in self.claims.live_tokens(connection)}
+        live = {str(row.token) for row in connection.execute(self.claims.live())}
         return [
             path
             for place in (FILES, STAGING)

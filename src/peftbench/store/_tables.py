@@ -84,6 +84,8 @@ claims = Table(
         "fence", Integer, nullable=False
     ),  # what has a lower token is from before a forget
 )
+_is_held = claims.c.holder != ""
+Index("claims_held", claims.c.unit, sqlite_where=_is_held, postgresql_where=_is_held)
 
 #: Work of runs that go on, in the order it is to be done.
 wanted = Table(
@@ -96,6 +98,7 @@ wanted = Table(
     Column("work", Text, nullable=False),  # JSON: see `Work`
     Column("is_done", Boolean, nullable=False),
     Index("wanted_in_order", "run", "is_done", "place", "number"),
+    Index("wanted_units", "run", "unit"),
 )
 
 #: Runs that go on: as long as one is open, more work may come.

@@ -264,6 +264,8 @@ def held_work_is_not_given_to_another(open_store: OpenStore, folder: Path) -> st
         assert queue.claim("three", lease_seconds=_LONG) is None
         held = {one.unit: one.holder for one in store.claims.held([w.unit for w in works])}
         assert held == {first.work.unit: "one", second.work.unit: "two"}
+        assert sorted(one.holder for one in queue.held()) == ["one", "two"]
+        assert not _queue(store, []).held()
         store.claims.renew(first.lease, _LONG, (3, 10))
         [seen] = store.claims.held([first.work.unit])
         assert (seen.step, seen.steps) == (3, 10)
@@ -485,7 +487,8 @@ def work_is_done_in_order(open_store: OpenStore, folder: Path) -> str:
         for work in works:
             claimed = _claim(queue)
             assert claimed.work == work
-            assert set(queue.units_left()) >= {work.unit}
+            assert work.unit in queue.units_left()
+            assert len(queue.units_left(1)) == 1
             queue.tell("started", work.unit)
             queue.done(claimed, "finished", f"{claimed.number}")
         assert not queue.units_left()
