@@ -321,6 +321,7 @@ def test_compare_shows_the_rows_that_differ(done: tuple[Path, str]) -> None:
     raw = peftbench("compare", first, second, "--store", "store", "--json", cwd=folder)
     rows = json.loads(raw.stdout)
     assert f"{len(rows)} of 12 rows are answered differently" in said.stdout
+    assert "nan" not in said.stdout
     for row in rows:
         assert row["answer_first"] != row["answer_second"]
         assert f"row {row['row']}" in said.stdout
