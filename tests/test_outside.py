@@ -103,6 +103,16 @@ def test_method_task_and_metric_of_another_package_are_run(site: Path) -> None:
     assert source.startswith("outside 1.2 sha256:")
     assert records["narrow"]["cell"]["task"]["source"].startswith("outside 1.2 sha256:")
     assert records["base"]["cell"]["method"]["source"] is None
+    metric = site / "outside" / "scores.py"
+    metric.write_text(metric.read_text().replace("0.25 +", "0.125 +"))
+    again = run(site, "-m", "peftbench", "rescore", "--store", "store")
+    assert "2 changed, 0 the same, 0 not scored again" in again.stdout, again.stderr
+    shown = run(site, "-m", "peftbench", "report", "--store", "store", "--format", "json")
+    values = {
+        e["method"]: e["interval"]["mean"] for e in json.loads(shown.stdout)["entries"]
+    }
+    assert values["narrow"] == score["value"] - 0.125
+    assert "0 changed" in run(site, "-m", "peftbench", "rescore", "--store", "store").stdout
 
 
 def test_another_version_or_another_text_is_another_method(site: Path) -> None:

@@ -188,6 +188,8 @@ class Experiment:
         )
         self.benchmark = asked
         self.plan = replace(plan, benchmark=asked, cells=cells, without_rows=without)
+        if self._stored is not None:
+            self._stored = replace(self._stored, cells=cells)
 
     def look_again(self, *, listen: Listen = unheard) -> list[PlannedCell]:
         """Ask and grade what is missing of finished cells, training nothing; returns the

@@ -204,6 +204,7 @@ def _load_entry_point(catalogue: Catalogue[Any], point: EntryPoint) -> ModuleTyp
     if isinstance(loaded, ModuleType):
         return loaded
     module = ModuleType(f"{catalogue.package}.<entry point>")
+    module.__file__ = getattr(sys.modules.get(point.module), "__file__", None)
     setattr(module, catalogue.attribute, loaded)
     return module
 

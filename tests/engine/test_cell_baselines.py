@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from peftbench.engine.worker import Bench, Job
+from in_process import plan, work
+
 from peftbench.evaluation.scores import Baseline
-from peftbench.planning.plan import make_plan
-from peftbench.spec import from_mapping
 from peftbench.store import Record, Store
 
 
@@ -18,11 +17,10 @@ def base_on(task: str, rows: list[dict[str, object]], folder: Path) -> Record:
         path = folder / "data" / task / f"{split}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    spec = {"name": "b", "models": ["tiny"], "methods": ["base"], "tasks": [task]}
-    plan = make_plan(from_mapping(spec), folder / "data")
-    store = Store.open(folder / "store")
-    Bench(Job(plan, folder / "store", threads=1), store).work([plan.cells[0].cell.id])
-    [record] = store.records().values()
+    made = plan(folder / "data", methods=["base"], tasks=[task], limits={})
+    with Store.open(folder / "store") as store:
+        work(made, store)
+        [record] = store.records(made.cells).values()
     return record
 
 

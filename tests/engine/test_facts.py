@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import peftbench
-from peftbench.store import Store
+from peftbench.api import Experiment
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -> None:
     peftbench.run(
         {
@@ -18,15 +21,15 @@ def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -
             "methods": [{"name": "ts-bottleneck", "parameters": {"bottleneck": 4}}],
             "tasks": ["generated_mood"],
             "seeds": [1],
-            "training": {"steps": 8, "validations": 1, "learning_rate": 0.01},
+            "training": {"steps": 4, "validations": 1, "learning_rate": 0.01},
             "limits": {"train": 64, "validation": 8, "test": 8},
         },
         store=tmp_path,
         workers=1,
         measure_costs=False,
     )
-    store = Store.open(tmp_path, create=False)
-    (record,) = store.records().values()
+    with Experiment.open(tmp_path) as experiment:
+        record = experiment.record("ts-bottleneck/generated_mood/1")
     assert record.status == "finished"
     facts = record.facts
     assert all(name.startswith("tokens selected, model.layers.") for name in facts)

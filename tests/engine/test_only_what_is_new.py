@@ -249,7 +249,9 @@ def test_an_adapter_that_comes_out_otherwise_is_contradicted_and_not_asked(
 
     def sign(self: AdapterRun) -> None:
         real(self)
-        (self.staging / "adapter" / "note.txt").write_text("another machine")
+        weights = self.staging / "adapter" / "adapter_model.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
 
     with monkeypatch.context() as patched:
         patched.setattr(AdapterRun, "_sign", sign)
@@ -261,7 +263,9 @@ def test_an_adapter_that_comes_out_otherwise_is_contradicted_and_not_asked(
     assert record.scores == ()
     [other] = store.results.contradictions()
     assert other.origin == "made again"
-    assert other.files != digests
+    assert other.files.keys() == digests.keys()
+    differing = [path for path in digests if other.files[path] != digests[path]]
+    assert differing == ["adapter/adapter_model.safetensors"]
     [trained] = store.results.of_kind("train")
     assert trained.digests == digests
     assert not trained.has_adapter

@@ -1,17 +1,16 @@
-"""Answers that are programs: scored, stored, and told to be unavailable where none runs."""
+"""Answers that are programs: graded, and told to be unavailable where none runs."""
 
 from __future__ import annotations
 
-import pyarrow as pa
+from dataclasses import replace
+
 import pytest
-from peftbench.engine.rescore import answers_again
-from peftbench.engine.scored import Scored
 
 from peftbench import tasks
-from peftbench.evaluation.predict import Output
+from peftbench.evaluation.grading import Grading, Reader
 from peftbench.evaluation.programs import Execution
+from peftbench.evaluation.rows import Prediction
 from peftbench.evaluation.sandbox import Bubblewrap, Unprotected
-from peftbench.evaluation.score import grade
 from peftbench.spec.frozen import canonical_json
 
 TASK = tasks.get("apps")
@@ -20,61 +19,79 @@ RIGHT = "```python\nprint(int(input()) + int(input()))\n```\nThis adds."
 WRONG = "print(8)"
 
 
-def scored(*outputs: tuple[str, ...], execution: Execution | None) -> Scored:
+def rows(*outputs: tuple[str, ...]) -> list[Prediction]:
     """The example row, answered by each of `outputs`: greedy text first, then samples."""
-    written = [
-        Output(text=text, answer=TASK.read_answer(text), samples=samples)
-        for text, *rest in outputs
-        for samples in [tuple(rest)]
+    return [
+        Prediction(
+            row=i,
+            prompt_sha256="",
+            prompt=None,
+            output=text,
+            target=EXAMPLE.target,
+            group=EXAMPLE.group,
+            references=EXAMPLE.references,
+            extra=canonical_json(dict(EXAMPLE.extra)),
+            samples=tuple(samples),
+        )
+        for i, (text, *samples) in enumerate(outputs)
     ]
-    return Scored(TASK, [EXAMPLE] * len(outputs), written, execution=execution)
 
 
-def values(one: Scored) -> dict[str, float]:
-    return {score.metric: score.value for score in one.scores()}
+def graded(*outputs: tuple[str, ...], execution: Execution | None) -> Grading:
+    return Reader(TASK, execution=execution).grade(rows(*outputs))
+
+
+def values(one: Grading) -> dict[str, float]:
+    return {score.metric: score.value for score in one.scores}
+
+
+def verdicts(one: Grading) -> tuple[str | None, ...]:
+    return tuple(mark.verdict for mark in one.marks)
+
+
+def row_scores(one: Grading) -> list[float | None]:
+    return [mark.score for mark in one.marks]
 
 
 def test_programs_are_run_and_the_headline_comes_first(sandbox: Bubblewrap) -> None:
-    one = scored(
+    one = graded(
         (RIGHT,), (WRONG,), ("",), ("while True: pass",), execution=Execution(sandbox)
     )
     found = values(one)
     assert next(iter(found)) == "pass_at_1"
     assert found["pass_at_1"] == 0.25
-    assert one.verdicts is not None
-    assert one.verdicts.first == ("passed", "wrong answer", "no program", "too slow")
-    assert list(one.grade.rows) == [1.0, 0.0, 0.0, 0.0]
-    assert one.grade.unavailable == ()
+    assert verdicts(one) == ("passed", "wrong answer", "no program", "too slow")
+    assert row_scores(one) == [1.0, 0.0, 0.0, 0.0]
+    assert one.unavailable == ()
     assert "pass_at_5" not in found, "nobody asked for samples"
 
 
 def test_samples_are_judged_for_pass_at_k(sandbox: Bubblewrap) -> None:
-    one = scored(
+    one = graded(
         (WRONG, RIGHT, *[WRONG] * 4), (RIGHT, *[RIGHT] * 5), execution=Execution(sandbox)
     )
     found = values(one)
     assert found["pass_at_1"] == 0.5
     assert found["pass_at_5"] == 1.0
     assert "pass_at_10" not in found, "there are five samples"
-    assert one.verdicts is not None
-    assert one.verdicts.others[0] == ("passed", *["wrong answer"] * 4)
+    assert one.marks[0].sampled_verdicts == ("passed", *["wrong answer"] * 4)
 
 
 NONE = Execution(None, "Programs cannot be run safely: no bwrap. Install bubblewrap.")
 
 
 def test_without_a_sandbox_the_headline_is_unavailable_and_not_zero() -> None:
-    one = scored((RIGHT, *[RIGHT] * 5), execution=NONE)
+    one = graded((RIGHT, *[RIGHT] * 5), execution=NONE)
     found = values(one)
     assert "pass_at_1" not in found
     assert "pass_at_5" not in found
     assert found["chrf"] > 0.9
-    assert [(m.metric, m.is_headline) for m in one.grade.unavailable] == [
+    assert [(m.metric, m.is_headline) for m in one.unavailable] == [
         ("pass_at_1", True),
         ("pass_at_5", False),
     ]
-    assert "Install bubblewrap" in one.grade.unavailable[0].reason
-    assert list(one.grade.rows) == [None]
+    assert "Install bubblewrap" in one.unavailable[0].reason
+    assert row_scores(one) == [None]
 
 
 def test_nothing_runs_without_a_sandbox_unless_somebody_asks(
@@ -88,7 +105,7 @@ def test_nothing_runs_without_a_sandbox_unless_somebody_asks(
     assert "no 'bwrap' here" in safe.reason
     assert isinstance(unsafe.runner, Unprotected)
     assert not unsafe.runner.is_safe
-    assert values(scored((RIGHT,), execution=unsafe))["pass_at_1"] == 1.0
+    assert values(graded((RIGHT,), execution=unsafe))["pass_at_1"] == 1.0
 
 
 def test_where_the_sandbox_works_it_is_used_also_by_those_who_would_do_without(
@@ -97,70 +114,66 @@ def test_where_the_sandbox_works_it_is_used_also_by_those_who_would_do_without(
     assert Execution.here(unsafe=True).runner == sandbox
 
 
-def test_predictions_hold_samples_and_verdicts(sandbox: Bubblewrap) -> None:
-    from peftbench.encoding.encode import Encoder
-    from peftbench.models import resolve
-    from peftbench.models._load import load
-    from peftbench.spec import ModelChoice
-
-    base = load(resolve(ModelChoice(name="tiny")), "float32")
-    encoder = Encoder(base.tokenizer, chat_template=False, stop_ids=(0,))
-    one = scored((RIGHT, WRONG), execution=Execution(sandbox))
-    (row,) = one.predictions(encoder)
-    assert (row.verdict, row.samples) == ("passed", (WRONG,))
-    assert row.sampled_verdicts == ("wrong answer",)
-    (row,) = scored((RIGHT, WRONG), execution=NONE).predictions(encoder)
-    assert (row.verdict, row.samples, row.sampled_verdicts) == (None, (WRONG,), ())
-    assert row.score is None
+def test_marks_hold_verdicts_on_answers_and_samples(sandbox: Bubblewrap) -> None:
+    [mark] = graded((RIGHT, WRONG), execution=Execution(sandbox)).marks
+    assert (mark.verdict, mark.sampled_verdicts) == ("passed", ("wrong answer",))
+    [mark] = graded((RIGHT, WRONG), execution=NONE).marks
+    assert (mark.verdict, mark.sampled_verdicts, mark.score) == (None, (), None)
 
 
 def test_other_tasks_have_no_programs() -> None:
     task = tasks.get("conala")
     example = task.to_example(task.example_row)
-    one = Scored(task, [example], [Output("pens.reverse()", "pens.reverse()")])
-    assert one.verdicts is None
-    assert one.grade.unavailable == ()
+    row = Prediction(
+        row=0,
+        prompt_sha256="",
+        prompt=None,
+        output="pens.reverse()",
+        target=example.target,
+        references=example.references,
+    )
+    one = Reader(task).grade([row])
+    assert verdicts(one) == (None,)
+    assert one.unavailable == ()
     assert values(one)["chrf"] == pytest.approx(1.0)
 
 
-def _table(one: Scored) -> pa.Table:
-    """The rows as a store gives them back."""
-    verdicts = one.verdicts
-    return pa.Table.from_pylist(
-        [
-            {
-                "output": output.text,
-                "answer": output.answer,
-                "target": EXAMPLE.target,
-                "group": EXAMPLE.group,
-                "references": list(EXAMPLE.references),
-                "extra": canonical_json(dict(EXAMPLE.extra)),
-                "samples": list(output.samples),
-                "verdict": verdicts.first[i] if verdicts else None,
-                "sampled_verdicts": list(verdicts.others[i]) if verdicts else [],
-            }
-            for i, output in enumerate(one.outputs)
-        ]
-    )
-
-
-def _read(raw: str, _extra: object) -> str | None:
-    return TASK.read_answer(raw)
-
-
 def test_scoring_again_runs_what_could_not_be_run(sandbox: Bubblewrap) -> None:
-    stored = _table(scored((RIGHT, *[WRONG] * 5), (WRONG, *[WRONG] * 5), execution=NONE))
-    with pytest.raises(ValueError, match="cannot be run safely"):
-        answers_again(TASK, stored, _read, NONE)
-    graded = grade(TASK, answers_again(TASK, stored, _read, Execution(sandbox)))
-    found = {score.metric: score.value for score in graded.scores}
-    assert (found["pass_at_1"], found["pass_at_5"]) == (0.5, 0.0)
-    assert list(graded.rows) == [1.0, 0.0]
+    outputs = (RIGHT, *[WRONG] * 5), (WRONG, *[WRONG] * 5)
+    first = graded(*outputs, execution=NONE)
+    again = Reader(TASK, execution=NONE).grade(rows(*outputs), known=first.marks)
+    assert "cannot be run safely" in again.unavailable[0].reason
+    run = Reader(TASK, execution=Execution(sandbox)).grade(
+        rows(*outputs), known=again.marks
+    )
+    assert (values(run)["pass_at_1"], values(run)["pass_at_5"]) == (0.5, 0.0)
+    assert row_scores(run) == [1.0, 0.0]
 
 
 def test_scoring_again_takes_stored_verdicts_and_runs_nothing(sandbox: Bubblewrap) -> None:
-    stored = _table(scored((RIGHT,), (WRONG,), execution=Execution(sandbox)))
-    graded = grade(TASK, answers_again(TASK, stored, _read, NONE))
-    found = {score.metric: score.value for score in graded.scores}
-    assert found["pass_at_1"] == 0.5
-    assert "pass_at_5" not in found
+    first = graded((RIGHT,), (WRONG,), execution=Execution(sandbox))
+    again = Reader(TASK, execution=NONE).grade(rows((RIGHT,), (WRONG,)), known=first.marks)
+    assert values(again)["pass_at_1"] == 0.5
+    assert "pass_at_5" not in values(again)
+    assert again.marks == first.marks
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_held"), [("print(1)", True), ("print(2)", False)], ids=["same", "other"]
+)
+def test_a_verdict_holds_for_the_program_that_was_run_alone(
+    stored: str, *, is_held: bool
+) -> None:
+    """One that is read otherwise today has to be run."""
+    outputs = ("print(1)",), ("print(1)",)
+    first = graded(*outputs, execution=None)
+    known = [
+        replace(mark, answer=stored, verdict=verdict)
+        for mark, verdict in zip(first.marks, ("passed", "error"), strict=True)
+    ]
+    again = Reader(TASK, execution=NONE).grade(rows(*outputs), known=known)
+    if is_held:
+        assert values(again)["pass_at_1"] == 0.5
+    else:
+        assert "pass_at_1" not in values(again)
+        assert again.unavailable[0].is_headline

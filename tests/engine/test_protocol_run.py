@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from peftbench.engine.rescore import rescore
+from in_process import InProcess
 
 import peftbench
-from peftbench import api
+from peftbench.api import Experiment
+from peftbench.engine import local
 from peftbench.errors import InvalidSpec
-from peftbench.planning.plan import make_plan
-from peftbench.spec import from_mapping
-from peftbench.store import Store
+from peftbench.results import results
 
 ROWS = [
     ("Mia opened the new bridge on Friday.", "A bridge was opened.", 0),
@@ -23,7 +22,8 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Run by the published protocol, and in its store planned by ours."""
     folder = tmp_path_factory.mktemp("protocols")
     (folder / "data" / "rte").mkdir(parents=True)
     for split, rows in (("train", ROWS), ("validation", ROWS[:2]), ("test", ROWS)):
@@ -39,46 +39,46 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         "seeds": [1],
         "training": {"max_length": 128},
     }
-    peftbench.run(
-        {"name": "published", "protocol": "peft-bench", **asked},
-        store=folder / "store",
-        data_dir=folder / "data",
-        workers=1,
-        measure_costs=False,
-    )
-    store = Store.open(folder / "store", create=False)
-    strict = make_plan(from_mapping({"name": "strict", **asked}), folder / "data")
-    api.remember(strict, store, "test")
-    return store
+    places = {"store": folder / "store", "data_dir": folder / "data"}
+    spec = {"name": "published", "protocol": "peft-bench", **asked}
+    experiment = Experiment(spec, **places)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(local, "LocalEngine", InProcess)
+        experiment.run(measure_costs=False)
+    strict = Experiment({"name": "strict", **asked}, **places)
+    strict._remember(strict.plan)
+    return experiment
 
 
-def test_a_run_asks_and_scores_as_its_protocol_says(store: Store) -> None:
-    (record,) = store.records().values()
+def test_a_run_asks_and_scores_as_its_protocol_says(published: Experiment) -> None:
+    [(planned, record)] = published.ended()
     assert (record.status, record.cell.protocol) == ("finished", "peft-bench")
     assert [score.metric for score in record.scores] == [
         "peft_bench_f1", "peft_bench_em", "format_error_rate", "likelihood_accuracy",
     ]  # fmt: skip
-    table = store.predictions(record.cell.id)
+    table = published.store.predictions(planned.cell.id)
     assert table is not None
     assert "\ntest: Mia opened" in table.column("prompt").to_pylist()[0]
     assert set(table.column("target").to_pylist()) == {"entailment", "not_entailment"}
-    (again,) = rescore(store, store.records())
+    [again] = published.rescore()
     assert (again.is_changed, again.reason) == (False, "")
 
 
-def test_the_same_task_by_another_protocol_is_another_cell(store: Store) -> None:
+def test_the_same_task_by_another_protocol_is_another_cell(published: Experiment) -> None:
+    store = published.store
     cells = {one.name: one.cells[0].cell for one in store.benchmarks()}
     assert cells["strict"].task.name == cells["published"].task.name
     assert cells["strict"].id != cells["published"].id
     for name, protocol in (("strict", "strict"), ("published", "peft-bench")):
-        assert api.results(store, name).summary.protocol == protocol
+        assert results(store, name).summary.protocol == protocol
 
 
-def test_a_benchmark_of_both_is_refused_by_the_report(store: Store) -> None:
+def test_a_benchmark_of_both_is_refused_by_the_report(published: Experiment) -> None:
+    store = published.store
     cells = [cell for one in store.benchmarks() for cell in one.cells]
     store.add_benchmark("both", origin="test", spec={}, cells=cells)
     with pytest.raises(InvalidSpec, match=r"do not share a table"):
-        api.results(store, "both")
+        results(store, "both")
 
 
 def test_a_task_that_the_protocol_lacks_is_refused_before_anything_runs() -> None:

@@ -104,7 +104,7 @@ def test_config_is_trained_and_its_adapter_scored_again(tmp_path: Path) -> None:
     assert info.family == "peft's LORA"
     kept = {
         json.loads((folder / "peftbench.json").read_text())["method"]["name"]: folder
-        for folder in (tmp_path / "store" / "cells").glob("*/adapter")
+        for folder in (tmp_path / "store" / "files").glob("*/adapter")
     }
     assert set(kept) == {"peft_config", "bitfit"}
     plain = tmp_path / "plain"  # as peft writes it, and as the hub holds it

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from recipes.pages.methods import page
 
 from peftbench import methods
 from peftbench.methods._card import REFERENCES, card, shapes
-from peftbench.methods._page import page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "methods.md").read_text("utf-8")
 NAMES = methods.CATALOGUE.own_names()
 
 
 def test_page_is_fresh() -> None:
-    fresh = "make it again: python -m peftbench.methods._page > docs/methods.md"
+    fresh = "make it again: python -m recipes.pages.methods > docs/methods.md"
     assert PAGE.strip() == page().strip(), fresh
 
 

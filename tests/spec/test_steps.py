@@ -107,7 +107,7 @@ LITERAL_IDS = {
     "trial": "813541e129123e8b8977669f2e607d54efd0672a9d50e1551f2a659bcbc4c0be",
     "predict": "da53cd99b8a543cf34a154ab1995cfe8e4a8861fa582f5771d01866f80f61554",
     "grade": "ee69ed48b70d7b744bfb3c89b4e82e3d25730e588e223ab5e55a49fcf0529cbb",
-    "measure": "cce772dc23bff18e84bba59353eae0a082b6982b16f34a9d813b344a03fb2f49",
+    "measure": "c7659cc5f70318e4b8b9d2d49f0b1fad562d865c1bdf881711f2d6cac824a055",
 }
 
 OTHER: dict[str, Any] = {

@@ -23,6 +23,7 @@ from peftbench.cli._app import app
 from peftbench.engine.regrade import regrade
 from peftbench.engine.worker import Job, WorkerLoop
 from peftbench.errors import StoreError
+from peftbench.planning.costs import unmeasured
 from peftbench.planning.plan import make_plan
 from peftbench.planning.wanted import wanted
 from peftbench.spec import Grade, Predict, Trial, from_mapping, read_benchmark
@@ -521,7 +522,10 @@ def test_costs_are_the_same_and_predicted_ones_beside_the_measured(store: Store)
     for one in store.results.of_kind("measure"):
         said = one.outcome.model_dump(mode="json")
         assert said.pop("device_kind") == "cpu"
+        assert said["probe"].pop("precision") == "float32", "all that version 1 measured in"
         assert said["dtype"] == "float32"
+        # Version 1 measured every method so, and did not say it.
+        assert said["probe"].pop("precision") == "float32"
         found[said["basis"], said["method"]["name"]] = said
     assert len(found) == 6
     for one in EXPECTED["costs"]:
@@ -616,9 +620,14 @@ def test_first_trial_of_a_search_is_found(store: Store) -> None:
 
     plan = make_plan(read_benchmark(str(version_1.HERE / "specs" / "tuned.yaml")))
     source = TuningSource(plan, store)
-    assert source.ask()
-    [state] = source._states.values()
-    assert [one.score for one in state.tried][:1] == [0.3125]
+    assert source.trials_left() == 2
+    [work] = source.ask() or ()
+    assert source.names[work.unit] == "tiny · lora · generated_mood · trial 1"
+
+
+def test_costs_are_not_measured_again(store: Store) -> None:
+    plan = make_plan(read_benchmark(str(version_1.HERE / "specs" / "plain.yaml")))
+    assert unmeasured(plan.cells, plan.models, store.results) == []
 
 
 def test_benchmarks_open_as_they_were_run(both: Both, tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from recipes.pages.tasks import page
 
 from peftbench import tasks
-from peftbench.tasks._page import page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
 
 
 def test_page_is_fresh() -> None:
-    fresh = "make it again: python -m peftbench.tasks._page > docs/tasks.md"
+    fresh = "make it again: python -m recipes.pages.tasks > docs/tasks.md"
     assert PAGE.strip() == page().strip(), fresh
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -35,12 +36,12 @@ def compare(
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for row in found.head(rows).to_dict("records"):
         console.print(f"row {row['row']}, target {row['target']!r}", style="bold")
-        if row["prompt"]:
+        if isinstance(row["prompt"], str):  # the first rows have theirs
             console.print(row["prompt"], style="dim")
         for name, side in zip(names, ("first", "second"), strict=True):
             answer, score = row[f"answer_{side}"], row[f"score_{side}"]
-            read = "unreadable" if answer is None else repr(answer)
-            counts = "" if score is None else f", counts {score:.3g}"
+            read = repr(answer) if isinstance(answer, str) else "unreadable"
+            counts = "" if score is None or math.isnan(score) else f", counts {score:.3g}"
             console.print(f"  {name}: {read}{counts}")
     if len(found) > rows:
         console.print(f"... and {len(found) - rows} more; --rows prints them.")

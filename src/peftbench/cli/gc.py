@@ -15,9 +15,11 @@ def gc(
     store: options.ExistingStore,
     yes: Annotated[bool, typer.Option("--yes", help="Free it.")] = False,
 ) -> None:
-    """Say what would be freed, and with --yes free it: adapters that nothing wanted needs,
-    of benchmarks without `keep_adapters`, and what kills have left behind. An adapter that
-    is wanted again is trained again."""
+    """Say what a store can do without, and with --yes free it.
+
+    That is adapters that nothing wanted needs, of benchmarks without `keep_adapters`, and what
+    kills have left behind. An adapter that is wanted again is trained again.
+    """
     from peftbench.report.numbers import si
     from peftbench.store import Store, transfer
 
@@ -27,7 +29,11 @@ def gc(
             print(f"adapter {one.step.id[:12]}")
         for folder in found.folders:
             print(f"left behind {folder}")
-        size = si(found.bytes, "B") if found.bytes else "nothing"
-        if yes:
+        size = si(found.bytes, "B")
+        if not found.adapters and not found.folders:
+            print("nothing to free")
+        elif yes:
             transfer.free(opened, found)
-        print(f"{size} {'freed' if yes else 'to free; --yes frees it'}")
+            print(f"{size} freed")
+        else:
+            print(f"{size} to free; --yes frees it")

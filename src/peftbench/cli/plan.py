@@ -306,19 +306,20 @@ def _tuning(
     plan: Plan, forecasts: Mapping[str, Forecast], workers: int, trials: int
 ) -> str:
     """How many runs on the validation part come before, and what they take at most."""
+    from peftbench.report.table import counted
     from peftbench.search.tuning import studies
 
     assert plan.benchmark.tuning is not None
     found = studies(plan)
     each = plan.benchmark.tuning.trials
     if trials == 0:
-        return f"Tuned: each of {len(found)} searches has had its {each} trials."
+        return f"Tuned: every search has had its {counted(each, 'trial')}."
     share = trials / (each * len(found))
     templates = [planned.cell.id for study in found for planned in study.templates]
     runs = [forecasts[cell_id].seconds for cell_id in templates]
     seconds = [None if s is None else s * each * share / workers for s in runs]
     return (
-        f"Tuning comes first: {trials} trials of {len(found)} searches, "
+        f"Tuning comes first: {counted(trials, 'trial')}, "
         f"{round(share * each * len(templates))} runs that are scored on the validation part "
         f"alone, at most {_duration(seconds)}; the settings shown are the best so far, or the "
         "defaults that a search starts from."

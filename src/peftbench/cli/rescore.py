@@ -20,11 +20,11 @@ def rescore(
     benchmark: options.BenchmarkName = None,
     unsafe_run_code: options.UnsafeRunCode = False,
 ) -> None:
-    """Grade all finished cells of a benchmark again from their stored predictions, on every
-    test set, and show what changed.
+    """Grade stored predictions again by today's code, and show what changed.
 
-    Earlier grades stay as they are; reports show the newest, and `show` tells all. Exit codes:
-    0 all could be graded, 1 some could not, 2 wrong usage.
+    All finished cells of a benchmark are graded, on every test set, without a model. Earlier
+    grades stay as they are; reports show the newest, and `show` tells all. Exit codes: 0 all
+    could be graded, 1 some could not, 2 wrong usage.
     """
     from rich.console import Console
 

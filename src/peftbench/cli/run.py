@@ -66,6 +66,7 @@ def run(
     from peftbench.api import Experiment
     from peftbench.cli._progress import progress
     from peftbench.engine.local import default_workers
+    from peftbench.report.table import counted
 
     console = Console()
     experiment = Experiment(benchmark, store=store, data_dir=data_dir)
@@ -78,9 +79,9 @@ def run(
         if retry:
             experiment.forget(_to_retry(experiment, retry))
         needs, trials = experiment.needs(), experiment.trials_left()
+        before = f", after {counted(trials, 'trial')}" if trials else ""
         console.print(
-            f"{benchmark.name}: {counts(len(plan.cells), needs)}"
-            f"{f', after {trials} trials' if trials else ''}; "
+            f"{benchmark.name}: {counts(len(plan.cells), needs)}{before}; "
             f"{count} worker{'s' * (count > 1)}; results in {experiment.folder}",
             markup=False,
             highlight=False,

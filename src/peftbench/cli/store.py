@@ -34,10 +34,11 @@ def merge(
     store: Annotated[Path, typer.Option("--store", help="To bring into; made if missing.")],
     benchmark: _Benchmarks = None,
 ) -> None:
-    """Bring the results of other stores into one. Nothing is written over: where two have
-    other numbers for the same step, the one that is there stays, and both are shown.
+    """Bring the results of other stores into one.
 
-    Exit codes: 0 merged, 1 merged with contradictions, 2 wrong usage.
+    Nothing is written over: where two have other numbers for the same step, the one that is
+    there stays, and `check` shows both. Exit codes: 0 merged, 1 merged with contradictions,
+    2 wrong usage.
     """
     from peftbench.store import Store, transfer
 
@@ -68,7 +69,7 @@ def copy(
 
 @stores.command()
 def check(store: options.ExistingStore) -> None:
-    """Read everything: every file's digest, every record's, and contradictions.
+    """Read everything: the digest of every result and file, and contradictions.
 
     Exit codes: 0 all is as it was written, 1 something is not, 2 wrong usage.
     """
@@ -98,7 +99,8 @@ def upgrade(
     ] = None,
     _plugins: options.Plugins = None,
 ) -> None:
-    """Write the results of a store of an earlier version into a new store, with every number.
+    """Write a store of an earlier version into a new one, with every number.
+
     The old one is left as it is."""
     from peftbench.store.upgrade import upgrade as rewrite
 

@@ -110,7 +110,7 @@ def predict_all(
 
     dtype = dtype_on(device, model.dtype, described.config)
     fresh = partial(
-        model_without_data, described.config, name=described.location, dtype=dtype
+        model_without_data, described.config, name=described.written_name, dtype=dtype
     )
     empty = fresh()
     shapes = Shapes.of(empty)

@@ -76,6 +76,8 @@ def _again(
     if _said(outcome) == _said(before.outcome) and results.has_same_files(before, staging):
         results.discard(staging)
         return Regraded(planned, name, old, old)
+    # The same scorer may grade again: it is back, or programs can be run here.
+    results.forget([step.id])
     results.commit(None, step, outcome, staging, origin="graded again")
     return Regraded(planned, name, old, scores_of(outcome))
 

@@ -208,4 +208,7 @@ def scorer_digest(name: str, *, published: bool = False) -> str:
     total = hashlib.sha256()
     for path in sorted(set(sources)):
         total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for metric in tasks.get(name).metrics:
+        if from_outside := metrics.CATALOGUE.source(metric):
+            total.update(f"{metric} {from_outside}\0".encode())
     return total.hexdigest()

@@ -38,7 +38,7 @@ class Described:
     """A model as far as its config tells."""
 
     name: str
-    location: str  # what its adapters would write down as their base
+    written_name: str  # what its adapters would write down as their base
     identity: str  # of the weights where they are at hand, else of the config
     config: Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def describe(choice: ModelChoice) -> Described:
     facts = shipped().get(choice.name)
     if facts is None or Path(choice.name).is_dir():
         source = resolve_config(choice)
-        return Described(choice.name, source.location, source.identity, source.config)
+        return Described(choice.name, source.written_name, source.identity, source.config)
     if choice.revision is not None:
         raise ModelError(
             f"The config of {choice.name} ships with peftbench, without revisions; leave out "

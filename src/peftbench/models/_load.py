@@ -93,6 +93,7 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
             f"The weights of {source.name} lack {len(missing)} of the model's tensors, such "
             f"as {missing[0]}; is a file missing, or is it an adapter?"
         )
+    model.name_or_path = model.config._name_or_path = source.written_name
     model = model.to(device).eval().requires_grad_(False)
     if tokenizer.pad_token_id is None:
         # Padding is never attended to, so any token will do.

@@ -33,6 +33,12 @@ class ModelSource:
     identity: str  # "sha256:<digest of the folder's files>" or "<hub id>@<commit>"
     config_path: Path
 
+    @property
+    def written_name(self) -> str:
+        """What adapters write down as their base: the hub's id, else the digest of its files.
+        A path would make other bytes of the same adapter on every machine."""
+        return self.identity if self.revision is None else self.location
+
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The model's config.json."""

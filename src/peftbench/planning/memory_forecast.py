@@ -76,7 +76,7 @@ class MemoryForecast:
         fresh = partial(
             model_without_data,
             source.config,
-            name=source.location,
+            name=source.written_name,
             dtype=dtype_on(device, cell.model.dtype, source.config),
         )
         inputs = Inputs(

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from peftbench.errors import StoreError
+from peftbench.evaluation.rows import Mark, Prediction
 from peftbench.spec.frozen import digest
+from peftbench.spec.steps import TEST
 from peftbench.store._files import explained, sha256
 
 Json = Mapping[str, Any]
@@ -47,6 +49,76 @@ class Kept:
             for name, known in self.files.items()
             if not (self.folder / name).is_file() or sha256(self.folder / name) != known
         ]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file of rows, read when they are written anew."""
+
+    path: Path
+    scores: Path | None
+    """File of what each row is worth; None where nobody kept that."""
+
+    @classmethod
+    def of(cls, kept: Kept, test: str) -> Rows | None:
+        """Those of a test set; None where there are none."""
+        name = "predictions.parquet" if test == TEST else f"predictions_{test}.parquet"
+        path = kept.folder / name
+        return cls(path, path) if name in kept.files else None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def predictions(self) -> list[Prediction]:
+        """What was written. Of a perturbed set the likeliest label is as the set has it."""
+        found = []
+        for row in self._rows():
+            likely = row["label_log_likelihoods"]
+            found.append(
+                Prediction(
+                    row=row["row"],
+                    prompt_sha256=row["prompt_sha256"],
+                    prompt=row["prompt"],
+                    output=row["output"],
+                    target=row["target"],
+                    likelihood_answer=row["likelihood_answer"],
+                    label_log_likelihoods=None if likely is None else tuple(likely),
+                    group=row.get("group"),  # this and the next came later
+                    references=tuple(row.get("references") or ()),
+                    extra=row.get("extra") or "{}",
+                    samples=tuple(row.get("samples") or ()),
+                )
+            )
+        return found
+
+    def marks(self) -> list[Mark]:
+        """How that was read, and what it was worth."""
+        import pyarrow.parquet as pq
+
+        rows = self._rows()
+        scores = [None] * len(rows)
+        if self.scores is not None:
+            scores = pq.read_table(self.scores, columns=["score"])["score"].to_pylist()
+        return [
+            Mark(
+                answer=row["answer"],
+                score=score,
+                likelihood_answer=row["likelihood_answer"],
+                verdict=row.get("verdict"),
+                sampled_verdicts=tuple(row.get("sampled_verdicts") or ()),
+            )
+            for row, score in zip(rows, scores, strict=True)
+        ]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        import pyarrow.parquet as pq
+
+        found: list[dict[str, Any]] = pq.read_table(self.path).to_pylist()
+        return found
 
 
 @dataclass(frozen=True)
@@ -132,6 +204,15 @@ def cell_id(cell: Json) -> str:
             if value is not None or name not in _OPTIONAL
         }
     )
+
+
+def further_tests(kept: Kept) -> list[str]:
+    """Names of a task's further tests that a cell has predictions on."""
+    return [
+        name.removeprefix("predictions_").removesuffix(".parquet")
+        for name in kept.files
+        if name.startswith("predictions_")
+    ]
 
 
 def _parsed(text: str) -> Json:

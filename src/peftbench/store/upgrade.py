@@ -28,7 +28,6 @@ from peftbench import tasks
 from peftbench.cost.costs import Cost
 from peftbench.errors import PeftbenchError, StoreError
 from peftbench.evaluation import metrics
-from peftbench.evaluation.rows import Mark, Prediction
 from peftbench.evaluation.score import FORMAT_ERRORS, LIKELIHOOD, task_facts
 from peftbench.evaluation.scores import Score
 from peftbench.methods._build import about
@@ -41,7 +40,15 @@ from peftbench.spec.steps import TEST
 from peftbench.store._results import ADAPTER
 from peftbench.store._rows import write_marks, write_predictions
 from peftbench.store._store import Store
-from peftbench.store._version_1 import ROWS, Json, Kept, Version1, cell_id
+from peftbench.store._version_1 import (
+    ROWS,
+    Json,
+    Kept,
+    Rows,
+    Version1,
+    cell_id,
+    further_tests,
+)
 from peftbench.store.outcomes import AnyOutcome, Graded, Predicted, Trained, Tried
 from peftbench.store.planned import PlannedCell
 
@@ -108,8 +115,8 @@ class _Made:
     step: AnyStep
     outcome: AnyOutcome
     adapter: Kept | None = None
-    predictions: Sequence[Prediction] | None = None
-    marks: Sequence[Mark] | None = None
+    rows: Rows | None = None
+    """Predictions, or of a grade the marks."""
 
 
 @dataclass(frozen=True)
@@ -217,15 +224,15 @@ class _Upgrade:
     def _asked(self, cell: Cell, kept: Kept) -> Iterator[_Made]:
         """The answers to the test split and to further tests, and their first grades."""
         record, manifest = kept.value, kept.value["manifest"]
-        tests = _further_tests(kept)
+        tests = further_tests(kept)
         scores = self._by_test_set(record["scores"], tests)
         for name in (TEST, *tests):
             predict = cell.predict(TestSet(name=name))
-            rows, marks = _rows(kept, _file_of(name))
+            rows = Rows.of(kept, name)
             counts = record["counts"] if name == TEST else {}
             asked: dict[str, Any] = {
                 "manifest": manifest,
-                "examples": len(rows or ()),
+                "examples": rows.count if rows else 0,
                 "prompts_cut": counts.get("test prompts cut at their start", 0),
             }
             graded: dict[str, Any] = {
@@ -248,8 +255,8 @@ class _Upgrade:
                         "trainable_parameters": record["trainable_parameters"],
                         "stored_bytes": record["stored_bytes"],
                     }
-            yield _Made(predict, Predicted.model_validate(asked), predictions=rows)
-            yield self._first_grade(cell, predict, graded, marks)
+            yield _Made(predict, Predicted.model_validate(asked), rows=rows)
+            yield self._first_grade(cell, predict, graded, rows)
 
     def _scored_again(
         self, cell: Cell, kept: Kept, asked: Sequence[_Made]
@@ -262,10 +269,11 @@ class _Upgrade:
             for one in asked
             if isinstance(one.step, Grade) and one.step.predictions == predict.id
         }
+        name = cell_id(kept.value["cell"])
         for again in self.old.rescored:
-            if again.value.get("cell_id") != cell_id(kept.value["cell"]):
+            if again.value.get("cell_id") != name:
                 continue
-            what = f"{self._name(again.value['cell_id'])}, scored again,"
+            what = f"{self._name(name)}, scored again,"
             found = self._whole(what, again, self._grades_again, cell, in_force)
             for predict, one in found or ():
                 in_force[predict.test_set.name] = predict, one
@@ -274,10 +282,7 @@ class _Upgrade:
     def _grades_again(
         self, again: Kept, cell: Cell, in_force: Mapping[str, tuple[Predict, _Made]]
     ) -> list[tuple[Predict, _Made]]:
-        import pyarrow.parquet as pq
-
         said = again.value
-        rows = pq.read_table(again.folder / ROWS)["score"].to_pylist()
         scores = self._by_test_set(said["scores"], [one for one in in_force if one != TEST])
         found = []
         for name, (predict, before) in in_force.items():
@@ -292,9 +297,9 @@ class _Upgrade:
                 ]
             elif list(outcome.scores) == scores[name]:
                 continue
-            marks = before.marks and _marks_with(
-                before.marks, rows if name == TEST else None
-            )
+            rows = before.rows
+            if rows is not None:
+                rows = replace(rows, scores=again.folder / ROWS if name == TEST else None)
             manifest = outcome.manifest
             if manifest is not None and said.get("ran_programs_unsafely"):
                 manifest = manifest.model_copy(update={"ran_programs_unsafely": True})
@@ -305,7 +310,7 @@ class _Upgrade:
                 "task_version": said["task_version"],
                 "manifest": manifest,
             }
-            found.append((predict, self._grade(cell, predict, graded, marks)))
+            found.append((predict, self._grade(cell, predict, graded, rows)))
         return found
 
     def _perturbed(self, cell: Cell, kept: Kept) -> Iterator[_Made]:
@@ -323,7 +328,7 @@ class _Upgrade:
     def _evaluation(self, kept: Kept, cell: Cell, evaluation_id: str) -> list[_Made]:
         said, counts = kept.value, kept.value["counts"]
         predict = cell.predict(TestSet.model_validate(said["test_set"]))
-        rows, marks = _rows(kept, _file_of(TEST))
+        rows = Rows.of(kept, TEST)
         asked = {
             "status": "failed" if said["error"] else "finished",
             "error": said["error"],
@@ -333,7 +338,7 @@ class _Upgrade:
             "rows_not_asked": counts.get("rows not asked", 0),
             "prompts_cut": counts.get("prompts cut at their start", 0),
         }
-        made = [_Made(predict, Predicted.model_validate(asked), predictions=rows)]
+        made = [_Made(predict, Predicted.model_validate(asked), rows=rows)]
         if said["comparison"] is None:
             return made
         graded = {
@@ -341,14 +346,14 @@ class _Upgrade:
             "manifest": said["manifest"],
             "task_version": cell.task.version,
         }
-        made.append(self._first_grade(cell, predict, graded, marks))
+        made.append(self._first_grade(cell, predict, graded, rows))
+        unknown = replace(rows, scores=None) if rows else None
         for again in self.old.rescored_evaluations:
             if again.get("evaluation_id") == evaluation_id:
                 graded = {
                     **_by_scorer(again),
                     "perturbed": self._compared(again["comparison"], predict),
                 }
-                unknown = marks and _marks_with(marks, None)
                 made.append(self._grade(cell, predict, graded, unknown))
         return made
 
@@ -359,7 +364,7 @@ class _Upgrade:
         cell: Cell,
         predict: Predict,
         graded: Mapping[str, Any],
-        marks: Sequence[Mark] | None,
+        rows: Rows | None,
     ) -> _Made:
         """As it was graded right after it was asked. Nothing names the scorer of that time:
         its digest is one of the versions of the package and of the task."""
@@ -370,14 +375,14 @@ class _Upgrade:
             "peftbench_version": version,
             "graded_at": manifest["finished_at"],
         }
-        return self._grade(cell, predict, {**graded, **by}, marks)
+        return self._grade(cell, predict, {**graded, **by}, rows)
 
     def _grade(
         self,
         cell: Cell,
         predict: Predict,
         graded: Mapping[str, Any],
-        marks: Sequence[Mark] | None,
+        rows: Rows | None,
     ) -> _Made:
         outcome = Graded.model_validate(graded)
         is_perturbed = predict.test_set.is_perturbed
@@ -389,7 +394,7 @@ class _Upgrade:
             metrics=_metrics(cell, outcome),
             scorer=outcome.scorer,
         )
-        return _Made(step, outcome, marks=marks)
+        return _Made(step, outcome, rows=rows)
 
     def _by_test_set(
         self, scores: Sequence[Json], tests: Sequence[str]
@@ -551,14 +556,14 @@ class _Upgrade:
         known = results.by_id([one.step.id]).get(one.step.id)
         if known is not None and _is_same_run(known.outcome, one.outcome):
             return
-        if one.adapter or one.predictions is not None or one.marks is not None:
+        if one.adapter or one.rows:
             staged = results.staging(one.step.id, results.new_token())
             if one.adapter:
                 _copy_adapter(one.adapter, staged)
-            if one.predictions is not None:
-                write_predictions(staged, one.predictions)
-            if one.marks is not None:
-                write_marks(staged, one.marks)
+            elif one.rows and isinstance(one.step, Predict):
+                write_predictions(staged, one.rows.predictions())
+            elif one.rows:
+                write_marks(staged, one.rows.marks())
         results.commit(None, one.step, one.outcome, staged, origin="version 1")
 
     def _whole(
@@ -734,63 +739,6 @@ def _by_scorer(said: Json) -> dict[str, Any]:
 
 def _finished_at(evaluation: Json) -> str:
     return str(evaluation.get("manifest", {}).get("finished_at"))
-
-
-def _further_tests(kept: Kept) -> list[str]:
-    return [
-        name.removeprefix("predictions_").removesuffix(".parquet")
-        for name in kept.files
-        if name.startswith("predictions_")
-    ]
-
-
-def _file_of(test: str) -> str:
-    return "predictions.parquet" if test == TEST else f"predictions_{test}.parquet"
-
-
-def _rows(kept: Kept, name: str) -> tuple[list[Prediction] | None, list[Mark] | None]:
-    """A file of rows as what was written, and what that was worth; None where there is none.
-
-    Of a perturbed set the likeliest label was stored as the set has it.
-    """
-    import pyarrow.parquet as pq
-
-    if name not in kept.files:
-        return None, None
-    predictions, marks = [], []
-    for row in pq.read_table(kept.folder / name).to_pylist():
-        likely = row["label_log_likelihoods"]
-        predictions.append(
-            Prediction(
-                row=row["row"],
-                prompt_sha256=row["prompt_sha256"],
-                prompt=row["prompt"],
-                output=row["output"],
-                target=row["target"],
-                likelihood_answer=row["likelihood_answer"],
-                label_log_likelihoods=None if likely is None else tuple(likely),
-                group=row.get("group"),
-                references=tuple(row.get("references") or ()),
-                extra=row.get("extra") or "{}",
-                samples=tuple(row.get("samples") or ()),
-            )
-        )
-        marks.append(
-            Mark(
-                answer=row["answer"],
-                score=row["score"],
-                likelihood_answer=row["likelihood_answer"],
-                verdict=row.get("verdict"),
-                sampled_verdicts=tuple(row.get("sampled_verdicts") or ()),
-            )
-        )
-    return predictions, marks
-
-
-def _marks_with(marks: Sequence[Mark], scores: Sequence[float | None] | None) -> list[Mark]:
-    """The same answers with other scores, or with none where nobody kept them."""
-    values = [None] * len(marks) if scores is None else scores
-    return [replace(one, score=value) for one, value in zip(marks, values, strict=True)]
 
 
 def _copy_adapter(kept: Kept, staged: Path) -> None:

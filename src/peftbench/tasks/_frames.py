@@ -81,6 +81,7 @@ def task_from_frame(
     """
     import yaml
 
+    from peftbench.tasks._data import missing_fields
     from peftbench.tasks._task_file import example_maker
 
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
@@ -98,10 +99,13 @@ def task_from_frame(
     }
     checked = validated(TaskFile, described, f"the task {name!r}")
     lines = {files[split]: _lines(one) for split, one in frames.items()}
-    to_example = example_maker(checked, Template.parse(prompt))
+    template = Template.parse(prompt)
+    to_example = example_maker(checked, template)
+    columns = [*template.columns, answer, *([checked.group] if checked.group else [])]
     for file, text in lines.items():
         for number, line in enumerate(text.rstrip("\n").split("\n"), start=1):
             try:
+                missing_fields(columns, json.loads(line))
                 to_example(json.loads(line))
             except DataError as error:
                 raise DataError(

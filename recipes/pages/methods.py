@@ -1,6 +1,6 @@
 """The page of all methods, docs/methods.md, from their files:
 
-python -m peftbench.methods._page > docs/methods.md
+python -m recipes.pages.methods > docs/methods.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from peftbench.methods._card import REFERENCES, Card, card
 _HEAD = """# Methods
 
 Every method that `peftbench list methods` knows. This page is made from their files:
-`python -m peftbench.methods._page > docs/methods.md`. `peftbench show-method NAME` prints one of
+`python -m recipes.pages.methods > docs/methods.md`. `peftbench show-method NAME` prints one of
 these sections, [the spec](spec.md#a-method) says how to change a setting or give a budget, and
 [CONTRIBUTING](../CONTRIBUTING.md) how to add a method.
 

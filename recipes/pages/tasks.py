@@ -1,6 +1,6 @@
 """The page of all tasks, docs/tasks.md, from the tasks themselves:
 
-python -m peftbench.tasks._page > docs/tasks.md
+python -m recipes.pages.tasks > docs/tasks.md
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FAMILIES = {
 _HEAD = """# Tasks
 
 All tasks as the protocol `strict` asks and scores them. This page is made from their files:
-`python -m peftbench.tasks._page > docs/tasks.md`. `peftbench show-task NAME` renders a row for a
+`python -m recipes.pages.tasks > docs/tasks.md`. `peftbench show-task NAME` renders a row for a
 model, [the spec](spec.md#suites-and-tasks-by-their-group) says how to name several at once, and
 [the numbers](numbers.md) define every metric and how answers are read.
 
