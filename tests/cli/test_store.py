@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 import peftbench
 from peftbench.cli._app import app
 from peftbench.errors import StoreError
+from peftbench.spec import Grade
 from peftbench.store import Graded, Store
 
 SPEC = {
@@ -82,8 +83,11 @@ def test_merging_twice_adds_nothing(here: Path) -> None:
 def test_other_numbers_are_kept_beside_and_shown(here: Path) -> None:
     with Store.open(Path("one")) as store, Store.open(Path("other")) as other:
         grade = store.results.of_kind("grade")[0]
+        assert isinstance(grade.step, Grade)
         assert isinstance(grade.outcome, Graded)
         changed = grade.outcome.model_copy(update={"task_version": 7})
+        [answers] = store.results.by_id([grade.step.predictions]).values()
+        other.results.commit(None, answers.step, answers.outcome)
         other.results.commit(None, grade.step, changed)
         benchmark = store.benchmark("small")
         assert benchmark is not None
@@ -92,7 +96,7 @@ def test_other_numbers_are_kept_beside_and_shown(here: Path) -> None:
     said = call("store", "merge", "other", "--store", "one")
     assert said.exit_code == 1
     assert said.stdout.splitlines() == [
-        "other: 0 results added, 1 known before, 1 of them with other numbers",
+        "other: 0 results added, 2 known before, 1 of them with other numbers",
         "Look at them with `peftbench store check --store one`.",
     ]
     assert numbers("one") == before
