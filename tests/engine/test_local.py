@@ -144,7 +144,7 @@ def test_two_runs_on_one_store_do_every_step_once_and_both_end(
     with Store.open(tmp_path / "store", create=False) as store:
         assert sorted(kinds(store)) == [*["grade"] * 5, *["predict"] * 5, *["train"] * 4]
         assert store.results.contradictions() == []
-        assert not store.results.left_behind(), "nothing was made and dropped"
+        assert store.results.left_behind() == [], "nothing was made and dropped"
     with sqlite3.connect(tmp_path / "store" / "store.sqlite") as connection:
         [holders] = connection.execute("select count(*) from claims where holder != ''")
         [left] = connection.execute("select count(*) from wanted where not is_done")
