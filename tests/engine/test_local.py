@@ -247,7 +247,7 @@ def test_a_source_is_asked_until_it_wants_nothing_more(tmp_path: Path) -> None:
         def __init__(self, works: Sequence[Work], store: Store) -> None:
             self.left, self.store, self.asked = list(works), store, 0
 
-        def ask(self) -> Sequence[Work] | None:
+        def ask(self, *, is_idle: bool = False) -> Sequence[Work] | None:
             self.asked += 1
             return [self.left.pop(0)] if self.left else None
 

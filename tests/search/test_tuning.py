@@ -219,6 +219,14 @@ def test_a_trial_that_is_a_final_run_is_done_once(store: Store) -> None:
     assert len(worker.runs) == 2 * 5 + 2 * 1
 
 
+def test_a_trial_that_was_forgotten_meanwhile_is_wanted_again(store: Store) -> None:
+    source = TuningSource(plan(("lora",), trials=2), store)
+    first = source.ask()
+    assert first
+    assert source.ask() == [], "it is being done"
+    assert source.ask(is_idle=True) == first, "nobody does it any more"
+
+
 def test_names_of_trials_tell_method_task_and_number(store: Store) -> None:
     worker, source = Worker(store, near(0.001)), TuningSource(plan(per="method"), store)
     first = source.ask()

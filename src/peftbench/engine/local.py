@@ -30,8 +30,9 @@ _DEATHS_IN_A_ROW = 10
 class Source(Protocol):
     """Where wanted work comes from: a fixed list, or a search that waits for results."""
 
-    def ask(self) -> Sequence[Work] | None:
-        """What else is wanted now; None: nothing more will ever be."""
+    def ask(self, *, is_idle: bool = False) -> Sequence[Work] | None:
+        """What else is wanted now; None: nothing more will ever be. `is_idle`: nothing of what
+        was asked for before is left to do, so what is still missing was forgotten."""
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Fixed:
     works: Sequence[Work]
     is_asked: bool = False
 
-    def ask(self) -> Sequence[Work] | None:
+    def ask(self, *, is_idle: bool = False) -> Sequence[Work] | None:  # noqa: ARG002
         """All of it, once."""
         if self.is_asked:
             return None
@@ -96,7 +97,7 @@ class LocalEngine:
     def _exhaust(self, queue: Queue, source: Source) -> None:
         """Until the source wants nothing more and all of it is done."""
         while True:
-            works = source.ask()
+            works = source.ask(is_idle=not queue.units_left(1))
             if works is None:
                 self._wait(queue)
                 return

@@ -112,8 +112,11 @@ class TuningSource:
     def _states(self) -> list[_State]:
         return [_State(study) for study in studies(self.plan)]
 
-    def ask(self) -> Sequence[Work] | None:
-        """What is wanted now; None: all searches have ended and their final runs are wanted."""
+    def ask(self, *, is_idle: bool = False) -> Sequence[Work] | None:
+        """What is wanted now; None: all searches have ended and their final runs are wanted.
+        `is_idle`: a trial that is missing now was forgotten meanwhile, and is wanted again."""
+        if is_idle:
+            self._asked.clear()
         works = [] if self._asked_untuned else self._untuned()
         self._asked_untuned = True
         for state in self._open():
