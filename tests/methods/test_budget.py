@@ -236,12 +236,10 @@ def test_store_and_report_remember_what_was_asked_and_what_came_out(tmp_path: An
     from peftbench.store import Store
 
     plan = make_plan(spec({"name": "lora", "budget": {"trainable_fraction": 0.1}}))
-    store = Store.open(tmp_path)
-    try:
-        api.remember(plan, store, "here")
+    asked = plan.benchmark.model_dump(mode="json", exclude_unset=True)
+    with Store.open(tmp_path) as store:
+        store.add_benchmark("b", origin="here", spec=asked, cells=plan.cells)
         results = api.results(store)
-    finally:
-        store.close()
     assert plan.cells[0].budget
     [info] = results.summary.methods
     assert info.budgets == {"tiny": plan.cells[0].budget}

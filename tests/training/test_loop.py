@@ -206,7 +206,9 @@ def test_with_all_checkpoints_damaged_a_run_starts_anew(
     checkpoints = Checkpoints(tmp_path)
     run = make_run(validations=3)
     train_group([member(run, checkpoints=checkpoints)])
-    for folder in tmp_path.glob("step-*"):
+    damaged = list(tmp_path.glob("*/step-*"))
+    assert damaged
+    for folder in damaged:
         (folder / "state.safetensors").write_bytes(b"")
     again = make_run(validations=3)
     train_group([member(again, checkpoints=checkpoints)])

@@ -292,7 +292,7 @@ def test_a_step_that_starts_over_counts_its_tokens_once() -> None:
     hook: Any = run.hook
     run.model.train()
     run.gradients(ROWS, 4)
-    run._clear_gradients()  # as after an error of memory
+    run.training_step.clear_gradients()  # as after an error of memory
     run.gradients(ROWS, 2)
     assert {float(count) for count in hook.selection.tokens} == {6 + 3 + 6 + 6}
 
