@@ -60,7 +60,6 @@ class AdapterRun:
     initial_sha256: str | None = None
     resumed: int = 0
     learned: Mapping[str, float] = field(default_factory=dict)
-    is_pruned: bool = False
 
     def make(self) -> tuple[Trained, nn.Module | None]:
         """The outcome, with the adapter in `staging`, and the model with it on, as it was
@@ -79,7 +78,6 @@ class AdapterRun:
             count = sum(p.numel() for p in trainable(adapted).values())
             run = self._train(adapted, data) if data else None
             if run is not None and run.is_pruned:
-                self.is_pruned = True
                 return self._outcome(run, fit, count), None
             if data:
                 with self.clock.phase("check"):

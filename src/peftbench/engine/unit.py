@@ -31,7 +31,6 @@ from peftbench.methods._build import rebuild
 from peftbench.spec import AnyStep, CellMethod, Grade, Predict, Train
 from peftbench.spec.frozen import canonical_json
 from peftbench.store import (
-    ADAPTER,
     Graded,
     Lease,
     LeaseLost,
@@ -49,6 +48,7 @@ from peftbench.store import (
 from peftbench.store._files import explained, refusal_behind
 from peftbench.store.outcomes import OUTCOMES, AnyOutcome, Status
 from peftbench.tasks import Example, Task
+from peftbench.training.validation import fell_behind
 
 log = logging.getLogger(__name__)
 
@@ -367,27 +367,27 @@ class Unit:
         train = self.work.train
         if train is None or self.work.keep_adapter:
             return
-        result = self.store.results.by_id([train.id]).get(train.id)
-        if result is None or not result.has_adapter:
-            return
-        own = (one.bytes for path, one in result.files.items() if path.startswith(ADAPTER))
-        if sum(own) > SMALL_BYTES:
+        result = self._result(train)
+        if result is not None and result.has_adapter and result.adapter_bytes > SMALL_BYTES:
             self.store.results.free([result])
 
     def _result(self, step: AnyStep) -> Result | None:
         return self.store.results.by_id([step.id]).get(step.id)
 
+    @property
+    def _first(self) -> Train | Predict:
+        """What says task and method for all steps."""
+        return self.work.train or self.work.looks[0].predict
+
     @cached_property
     def _settings(self) -> CellMethod:
-        first = self.work.train or self.work.looks[0].predict
-        settings = first.method
+        settings = self._first.method
         assert settings is not None
         return settings.model_copy(update={"location": self.work.location})
 
     @cached_property
     def _task(self) -> Task:
-        first = self.work.train or self.work.looks[0].predict
-        return tasks.get(first.task.name, first.protocol)
+        return tasks.get(self._first.task.name, self._first.protocol)
 
     @property
     def _higher(self) -> bool:
@@ -397,29 +397,21 @@ class Unit:
 
 def tried(run: Trained, stop_below: Sequence[float | None], higher: bool) -> Tried:
     """How far a whole run would have got as a trial with these bounds."""
-    best: float | None = None
-    sign = 1 if higher else -1
-    for place, (look, bound) in enumerate(
-        zip(run.validations, stop_below, strict=False), 1
-    ):
-        best = look.score if best is None else max(best, look.score, key=lambda s: sign * s)
-        if bound is not None and sign * best < sign * bound:
-            kept = run.validations[:place]
-            return _tried(run, kept, is_pruned=True, sign=sign)
-    return _tried(run, run.validations, is_pruned=False, sign=sign)
-
-
-def _tried(run: Trained, kept: Sequence[Any], *, is_pruned: bool, sign: int) -> Tried:
-    best_step = (
-        max(kept, key=lambda look: (sign * look.score, look.step)).step if kept else None
+    number, best_step = (
+        fell_behind(run.validations, stop_below, higher=higher),
+        run.best_step,
     )
+    kept = run.validations[:number]
+    if number is not None:
+        sign = 1 if higher else -1
+        best_step = max(kept, key=lambda one: (sign * one.score, one.step)).step
     return Tried(
         status=run.status,
         error=run.error,
         manifest=run.manifest,
-        validations=tuple(kept),
-        best_step=best_step if is_pruned else run.best_step,
-        is_pruned=is_pruned,
+        validations=kept,
+        best_step=best_step,
+        is_pruned=number is not None,
         seconds=run.seconds,
         wall_seconds=run.wall_seconds,
     )

@@ -186,9 +186,8 @@ def main(job: Job) -> None:
         pass
     except PeftbenchError as error:
         store.queue(job.run).tell("broken", "", str(error))
-    except (
-        Exception
-    ) as error:  # ours, not the work's: nothing would be better the next time
+    except Exception as error:
+        # Ours, not the work's: nothing would be better the next time.
         log.exception("a worker failed")
         where = traceback.format_exc(limit=-3)
         said = (

@@ -56,8 +56,17 @@ class Result:
     @property
     def has_adapter(self) -> bool:
         """Whether the files of its adapter are there."""
-        own = [one for path, one in self.files.items() if path.startswith(f"{ADAPTER}/")]
+        own = self._adapter_files
         return bool(own) and not any(one.is_freed for one in own)
+
+    @property
+    def adapter_bytes(self) -> int:
+        """Of its adapter's files, there or freed."""
+        return sum(one.bytes for one in self._adapter_files)
+
+    @property
+    def _adapter_files(self) -> Sequence[FileFacts]:
+        return [one for path, one in self.files.items() if path.startswith(f"{ADAPTER}/")]
 
     @property
     def digests(self) -> dict[str, str]:

@@ -16,7 +16,6 @@ from peftbench.spec.steps import KINDS, AnyStep
 from peftbench.store._database import in_parts
 from peftbench.store._files import FileFacts, explained, sha256
 from peftbench.store._results import (
-    ADAPTER,
     FILES,
     Contradiction,
     Result,
@@ -66,13 +65,7 @@ class Free:
     @property
     def bytes(self) -> int:
         """All together."""
-        own = sum(
-            one.bytes
-            for result in self.adapters
-            for path, one in result.files.items()
-            if path.startswith(f"{ADAPTER}/")
-        )
-        return own + sum(
+        return sum(one.adapter_bytes for one in self.adapters) + sum(
             path.stat().st_size
             for folder in self.folders
             for path in folder.rglob("*")

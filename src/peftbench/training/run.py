@@ -22,7 +22,7 @@ from peftbench.spec import Training
 from peftbench.training import optimizer_state
 from peftbench.training.data import TrainingData
 from peftbench.training.step import TrainingStep
-from peftbench.training.validation import Validation
+from peftbench.training.validation import Validation, fell_behind
 
 
 @dataclass
@@ -102,12 +102,8 @@ class Run:
     @property
     def is_pruned(self) -> bool:
         """Whether the best score so far was once below what `stop_below` asks."""
-        best = -math.inf
-        for seen, bound in zip(self.progress.validations, self.stop_below, strict=False):
-            best = max(best, self.sign * seen.score)
-            if bound is not None and best < self.sign * bound:
-                return True
-        return False
+        seen, higher = self.progress.validations, self.sign > 0
+        return fell_behind(seen, self.stop_below, higher=higher) is not None
 
     def step(self) -> None:
         """One optimiser step; raises `Diverged` or `OutOfMemory`."""
