@@ -144,7 +144,7 @@ class Experiment:
     ) -> Results:
         """Compute what the store does not hold yet, and return all results.
 
-        workers : processes; by default one per core, or one on a machine with a GPU
+        workers : processes; by default one per core, or on every GPU as many as find room there
         unsafe_run_code : run programs that a model wrote also where there is no sandbox
         """
         from peftbench.planning.costs import unmeasured
@@ -446,7 +446,8 @@ class Experiment:
         checkpoint_seconds: float = 30.0,
     ) -> None:
         """Let workers on this machine do it: costs first, alone."""
-        from peftbench.engine.local import Fixed, LocalEngine, default_workers
+        from peftbench.engine.local import Fixed, LocalEngine
+        from peftbench.planning.workers import default_workers
 
         def cells() -> Sequence[PlannedCell]:
             return (tuning.settled() if tuning else self.plan).cells
@@ -457,7 +458,7 @@ class Experiment:
             self.store,
             self.plan.models,
             self.plan.data_dir,
-            workers or default_workers(),
+            workers or default_workers(self.plan),
             listen=Narrator(self.store, cells, trials, names, listen),
             unsafe_run_code=unsafe_run_code,
             checkpoint_seconds=checkpoint_seconds,

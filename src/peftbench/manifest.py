@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,6 @@ from pathlib import Path
 from peftbench.spec.frozen import Frozen
 
 _PACKAGES = (
-    "peftbench",
     "torch",
     "transformers",
     "peft",
@@ -44,6 +43,9 @@ class Manifest(Frozen):
     """Whether prompts went through the tokenizer's chat template."""
     resumed: int = 0
     """How often the run went on from a checkpoint after an interruption."""
+    not_repeatable: tuple[str, ...] | None = None
+    """Operators without a deterministic kernel on this device: the same run may come out
+    otherwise there. Empty: bit for bit; None where that is not told."""
     programs_run_in: str | None = None
     """What ran the programs that the model wrote; None where none were run."""
     ran_programs_unsafely: bool = False
@@ -58,7 +60,9 @@ def now() -> str:
 @lru_cache
 def packages() -> dict[str, str]:
     """Versions of what computes results."""
-    found = {}
+    from peftbench import __version__
+
+    found = {"peftbench": __version__}  # also of a source tree on the path
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -110,6 +114,7 @@ def made_here(
     initial_adapter_sha256: str | None = None,
     chat_template: bool | None = None,
     resumed: int = 0,
+    not_repeatable: Iterable[str] | None = None,
     programs_run_in: str | None = None,
     ran_programs_unsafely: bool = False,
 ) -> Manifest:
@@ -128,6 +133,7 @@ def made_here(
         initial_adapter_sha256=initial_adapter_sha256,
         chat_template=chat_template,
         resumed=resumed,
+        not_repeatable=None if not_repeatable is None else tuple(sorted(not_repeatable)),
         programs_run_in=programs_run_in,
         ran_programs_unsafely=ran_programs_unsafely,
     )

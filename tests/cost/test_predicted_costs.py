@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from peftbench import methods
 from peftbench.cost import holes
 from peftbench.cost.count import Counted, Inputs, count
-from peftbench.cost.predict import dtype_on, model_without_data, predict
+from peftbench.cost.predict import model_without_data, predict
 from peftbench.cost.without_data import Device
 from peftbench.errors import ModelError
 from peftbench.testing import tiny_llama
@@ -167,14 +167,6 @@ def test_nothing_stays_patched(base: PreTrainedModel) -> None:
     before = patched()
     say(base, "lora")
     assert patched() == before
-
-
-def test_auto_is_float32_on_a_cpu_and_what_the_config_states_elsewhere() -> None:
-    config = {"dtype": "bfloat16"}
-    assert dtype_on("cpu", "auto", config) == "float32"
-    assert dtype_on("cuda", "auto", config) == "bfloat16"
-    assert dtype_on("cuda", "auto", {"torch_dtype": "float16"}) == "float16"
-    assert dtype_on("cuda", "float32", config) == "float32"
 
 
 def test_an_unknown_type_is_explained() -> None:

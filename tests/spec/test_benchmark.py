@@ -159,8 +159,8 @@ def test_a_method_may_say_outright_what_the_default_says_already() -> None:
 
 def test_the_length_of_inputs_is_the_evaluations_too_and_no_part_of_training() -> None:
     section = TrainingSection(max_length=64, epochs=2)
-    assert section.alone == Training(epochs=2)
-    assert type(section.alone) is Training
+    assert section.settled("bfloat16") == Training(epochs=2, precision="bfloat16")
+    assert type(section.settled("float32")) is Training
 
 
 def test_the_default_limit_of_the_validation_part_is_512_rows() -> None:

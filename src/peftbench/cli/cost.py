@@ -6,13 +6,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
 from peftbench.errors import InvalidSpec
+from peftbench.models._device import Device, resolved_precision, this_device
+from peftbench.spec.benchmark import AskedPrecision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +52,7 @@ def cost(
     repeats: Annotated[int, typer.Option(min=2, help="Of every time.")] = 5,
     dtype: Annotated[str, typer.Option(help="Of the weights, as in a spec.")] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="Of a training step: float32 or bfloat16.")
+        str | None, typer.Option(help="Of a training step, as in a spec.")
     ] = None,
     store: Annotated[
         Path | None, typer.Option("--store", help="Keep the costs in this store.")
@@ -61,10 +63,13 @@ def cost(
     benchmark = _asked(spec, model, methods, dtype)
     if device not in (None, "cpu", "cuda"):
         raise InvalidSpec(f"--device is cpu or cuda, got {device!r}.")
-    if precision not in (None, "float32", "bfloat16"):
-        raise InvalidSpec(f"--precision is float32 or bfloat16, got {precision!r}.")
+    if precision not in (None, *get_args(AskedPrecision)):
+        allowed = ", ".join(get_args(AskedPrecision))
+        raise InvalidSpec(f"--precision is one of {allowed}; got {precision!r}.")
     if device is not None and not predict:
         raise InvalidSpec("--device goes with --predict; measured is what is here.")
+    asked: Any = precision or benchmark.training.precision
+    where = cast("Device | None", device) or this_device()
     found = [
         outcome
         for choice in benchmark.models
@@ -72,12 +77,12 @@ def cost(
             benchmark,
             choice,
             predict,
-            device,
+            where,
             _probe_of(
                 choice,
                 inference,
                 training,
-                precision or benchmark.training.precision,
+                resolved_precision(asked, where),
                 repeats,
             ),
         )
@@ -153,7 +158,7 @@ def _size(option: str, text: str) -> tuple[int, int]:
 
 
 def _outcomes(
-    benchmark: Benchmark, choice: Any, predict: bool, device: str | None, probe: Any
+    benchmark: Benchmark, choice: Any, predict: bool, device: Device, probe: Any
 ) -> Iterator[tuple[str, Cost | NoCost]]:
     from peftbench.cost import compare
 
@@ -162,8 +167,7 @@ def _outcomes(
 
     outcomes: Iterable[Cost | NoCost]
     if predict:
-        chosen: Any = device or compare.this_device()
-        outcomes = compare.predict_all(choice, benchmark.methods, chosen, probe, tell)
+        outcomes = compare.predict_all(choice, benchmark.methods, device, probe, tell)
     else:
         outcomes = compare.measure_all(choice, benchmark.methods, probe, tell)
     labels = [method.label for method in benchmark.methods]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def _packages() -> Iterator[str]:
     from packaging.requirements import Requirement
 
     print(f"python {platform.python_version()} on {platform.platform()}")
-    for line in requires("peftbench") or ():
+    for line in _required():
         wanted = Requirement(line)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
@@ -45,6 +47,16 @@ def _packages() -> Iterator[str]:
         print(f"{wanted.name} {found}")
         if not wanted.specifier.contains(found, prereleases=True):
             yield f'{wanted.name} {found} is outside {wanted.specifier}: `pip install "{wanted}"`'
+
+
+def _required() -> Sequence[str]:
+    """Of the installed package, or of the source tree that is on the path."""
+    with suppress(PackageNotFoundError):
+        return requires("peftbench") or ()
+    file = Path(__file__).parents[3] / "pyproject.toml"
+    found = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    required: list[str] = found.get("project", {}).get("dependencies", [])
+    return required
 
 
 def _device() -> Iterator[str]:

@@ -34,7 +34,7 @@ def plan(
     data_dir: options.DataDir = None,
     _plugins: options.Plugins = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that the time is told for.")
+        int | None, typer.Option(min=1, help="Processes that this is told for.")
     ] = None,
     margin: Annotated[
         float | None,
@@ -59,11 +59,10 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Show what `run` would do with the same arguments, without loading a model."""
-    import os
-
     from peftbench.api import Experiment
     from peftbench.planning.fit import machine_memory_bytes
     from peftbench.planning.forecast import forecast
+    from peftbench.planning.workers import default_workers, share_of_memory
 
     benchmark, _ = options.benchmark(spec, model, methods, tasks, seeds, set_)
     experiment = Experiment(benchmark, store=store, data_dir=data_dir)
@@ -76,12 +75,12 @@ def plan(
         records = {one.cell.id: record for one, record in experiment.ended()}
         trials = experiment.trials_left()
         shown = [] if margin is None else _evidence(made, experiment, margin)
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or default_workers(made)
     memory = int(memory_gb * 1e9) if memory_gb is not None else machine_memory_bytes()
     forecasts = forecast(
         made,
         records.values(),
-        memory_limit=memory and memory // count,  # every worker has a base of its own
+        memory_limit=memory and share_of_memory(memory, count),
         exact=exact,
     )
     if as_json:

@@ -36,7 +36,10 @@ def run(
     data_dir: options.DataDir = None,
     _plugins: options.Plugins = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core, or GPU.")
+        int | None,
+        typer.Option(
+            min=1, help="Processes; default: one per core, or as many as suit the GPUs."
+        ),
     ] = None,
     retry: Annotated[
         str | None,
@@ -65,14 +68,14 @@ def run(
 
     from peftbench.api import Experiment
     from peftbench.cli._progress import progress
-    from peftbench.engine.local import default_workers
+    from peftbench.planning.workers import default_workers
     from peftbench.report.table import counted
 
     console = Console()
     experiment = Experiment(benchmark, store=store, data_dir=data_dir)
     experiment.origin = origin
     plan = experiment.plan
-    count = workers or default_workers()
+    count = workers or default_workers(plan)
     try:
         if fresh:
             _forget_all(experiment, yes=yes)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from peftbench import manifest as facts
 from peftbench.cost.costs import Cost
 from peftbench.errors import InvalidSpec, PeftbenchError
 from peftbench.methods._build import build, cell_method
 from peftbench.models import Shapes, describe, resolve
-from peftbench.models._device import resolved_dtype
+from peftbench.models._device import Device, resolved_dtype
 from peftbench.spec import MethodChoice, ModelChoice, Probe
 from peftbench.spec.benchmark import Precision
 
@@ -74,7 +74,9 @@ def measure_all(
     from peftbench.cost.alone import alone
     from peftbench.cost.meter import Meter
     from peftbench.models._load import load
+    from peftbench.training.repeatable import use_repeatable_kernels
 
+    use_repeatable_kernels()  # as a run does, which this stands for
     model = model.model_copy(update={"dtype": resolved_dtype(model.dtype, source.config)})
     with alone():
         meter = Meter(load(source, model.dtype), model, chosen)
@@ -91,7 +93,7 @@ def measure_all(
 def predict_all(
     model: ModelChoice,
     methods: Sequence[MethodChoice],
-    device: Literal["cpu", "cuda"],
+    device: Device,
     probe: Probe | None = None,
     on_method: Callable[[str], None] = lambda _label: None,
 ) -> Iterator[Cost | NoCost]:
@@ -103,12 +105,11 @@ def predict_all(
     from peftbench.cost.count import Inputs
     from peftbench.cost.predict import (
         bare_forward_flops,
-        dtype_on,
         model_without_data,
         predict,
     )
 
-    dtype = dtype_on(device, model.dtype, described.config)
+    dtype = resolved_dtype(model.dtype, described.config, device)
     fresh = partial(
         model_without_data, described.config, name=described.written_name, dtype=dtype
     )
@@ -140,10 +141,3 @@ def predict_all(
             packages=facts.packages(),
             **seen.columns(bare),
         )
-
-
-def this_device() -> Literal["cpu", "cuda"]:
-    """Where a model would be measured on this machine."""
-    from peftbench.models._load import default_device
-
-    return "cuda" if default_device().type == "cuda" else "cpu"

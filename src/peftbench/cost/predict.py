@@ -15,19 +15,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from peftbench.cost.count import Counted, Inputs, count, forward_flops
-from peftbench.cost.without_data import Device, without_data
+from peftbench.cost.without_data import without_data
 from peftbench.errors import InvalidSpec, ModelError, PeftbenchError
 from peftbench.methods import Method, get
+from peftbench.models._device import Device
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def dtype_on(device: Device, dtype: str, config: Mapping[str, Any]) -> str:
-    """What "auto" means: float32 on a CPU, else what the config states."""
-    if dtype != "auto":
-        return dtype
-    stated = str(config.get("dtype") or config.get("torch_dtype") or "float32")
-    return "float32" if device == "cpu" else stated.removeprefix("torch.")
 
 
 def model_without_data(

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -32,8 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from peftbench.cost import holes
-
-Device = Literal["cpu", "cuda"]
+from peftbench.models._device import Device
 
 #: Widest head that CUDA's flash kernel takes.
 _WIDEST_FLASH_HEAD = 256

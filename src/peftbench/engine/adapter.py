@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from peftbench.tasks._data import TaskData
 from peftbench.training.checkpointing import gradient_checkpointing
 from peftbench.training.data import TrainingData
 from peftbench.training.loop import Member, train_group
+from peftbench.training.repeatable import operators_that_differ
 from peftbench.training.run import Run
 from peftbench.training.seeds import seed_everything, state_sha256, trainable
 
@@ -59,11 +60,16 @@ class AdapterRun:
     started_at: str = field(default_factory=now)
     initial_sha256: str | None = None
     resumed: int = 0
+    not_repeatable: Set[str] = frozenset()
     learned: Mapping[str, float] = field(default_factory=dict)
 
     def make(self) -> tuple[Trained, nn.Module | None]:
         """The outcome, with the adapter in `staging`, and the model with it on, as it was
         loaded again. A run that was given up has neither files nor such a model."""
+        with operators_that_differ() as self.not_repeatable:
+            return self._make()
+
+    def _make(self) -> tuple[Trained, nn.Module | None]:
         fit, data = self._training_data()
         seed_everything(self.seed)
         with self.clock.phase("attach"):
@@ -112,6 +118,7 @@ class AdapterRun:
             initial_adapter_sha256=self.initial_sha256,
             chat_template=self.encoder.uses_chat_template,
             resumed=self.resumed,
+            not_repeatable=self.not_repeatable,
         )
 
     def _training_data(self) -> tuple[Bounded, TrainingData | None]:

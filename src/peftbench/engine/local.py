@@ -1,4 +1,4 @@
-"""Work on this machine: one single-threaded worker process per core, or per GPU one."""
+"""Work on this machine: worker processes, spread over its cores or its GPUs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from peftbench.engine.worker import CRASHES_ALLOWED, LEASE_SECONDS, Job, main
 from peftbench.errors import StoreError
 from peftbench.models import ModelSource
-from peftbench.models._device import gpu_name
+from peftbench.models._device import visible_gpus
 from peftbench.store import Event, Queue, Store, Work
 
 #: Hears what happens: an event, and of "step" how far a unit's training is.
@@ -50,11 +50,6 @@ class Fixed:
         return self.works
 
 
-def default_workers() -> int:
-    """One per core on a CPU; one on a machine with a GPU, which it has to itself."""
-    return 1 if gpu_name() else len(os.sched_getaffinity(0))
-
-
 @dataclass
 class LocalEngine:
     """Starts workers on this machine and keeps them going until a source is exhausted."""
@@ -70,6 +65,7 @@ class LocalEngine:
     unsafe_run_code: bool = False
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     _processes: dict[str, Any] = field(default_factory=dict)
+    _gpus: dict[str, str | None] = field(default_factory=dict)  # by holder
     _deaths: int = 0
     _heard: int = 0
     _kept_open: float = 0.0
@@ -147,6 +143,8 @@ class LocalEngine:
             "OMP_NUM_THREADS", "1" if self.workers > 1 else str(os.cpu_count())
         )
         holder = uuid.uuid4().hex
+        gpus = visible_gpus()
+        gpu = min(gpus, key=list(self._gpus.values()).count) if len(gpus) > 1 else None
         job = Job(
             store=Path(self.store.folder),
             run=self.run,
@@ -158,18 +156,20 @@ class LocalEngine:
             lease_seconds=self.lease_seconds,
             crashes_allowed=self.crashes_allowed,
             unsafe_run_code=self.unsafe_run_code,
+            gpu=gpu,
         )
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=main, args=(job,), daemon=True)
         with _main_hidden():
             process.start()
         self._processes[holder] = process
+        self._gpus[holder] = gpu
 
     def _replace_dead(self, queue: Queue) -> None:
         for holder, process in list(self._processes.items()):
             if process.exitcode is None:
                 continue
-            del self._processes[holder]
+            del self._processes[holder], self._gpus[holder]
             if process.exitcode != 0:
                 # It died while this process lives: over its work, as far as one can tell.
                 self.store.claims.bury(holder, is_crash=True)

@@ -44,6 +44,7 @@ class Job:
     lease_seconds: float = LEASE_SECONDS
     crashes_allowed: int = CRASHES_ALLOWED
     unsafe_run_code: bool = False
+    gpu: str | None = None  # the one to use where there are several
 
 
 @dataclass
@@ -174,13 +175,17 @@ def main(job: Job) -> None:
     _end_with_parent()
     _log_to(job.store / "logs")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if job.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = job.gpu  # before torch looks for them
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     store = Store.open(job.store, create=False)
     try:
         import torch  # seconds, in which the run may end
 
+        from peftbench.training.repeatable import use_repeatable_kernels
+
         torch.set_num_threads(job.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        use_repeatable_kernels()
         WorkerLoop(job, store).work()
     except KeyboardInterrupt:
         pass

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench.methods._build import rebuild
+from peftbench.models._device import gpu_memory_bytes
 from peftbench.spec import Cell
 
 #: Of what is predicted, what a device needs beside: kernels, allocator, the interpreter.
@@ -29,13 +30,9 @@ class Misfit:
 
 
 def machine_memory_bytes() -> int | None:
-    """Memory of the first GPU, else of this machine or what its container may use."""
-    with suppress(Exception):  # no driver or no GPU: pynvml's own errors
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    """Memory of the smallest GPU, else of this machine or what its container may use."""
+    if (of_gpu := gpu_memory_bytes()) is not None:
+        return of_gpu
     limits = []
     with suppress(ValueError, OSError, AttributeError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -12,6 +12,7 @@ from peftbench.cost.costs import precision_of
 from peftbench.errors import ModelError
 from peftbench.methods._build import rebuild
 from peftbench.models import Shapes
+from peftbench.models._device import resolved_dtype, this_device
 from peftbench.planning.plan import Plan
 from peftbench.spec import Cell
 
@@ -67,9 +68,8 @@ class MemoryForecast:
         )
 
     def _exact(self, cell: Cell, lengths: Lengths) -> int | None:
-        from peftbench.cost.compare import this_device
         from peftbench.cost.count import Inputs
-        from peftbench.cost.predict import dtype_on, model_without_data, predict
+        from peftbench.cost.predict import model_without_data, predict
 
         source, device = self.plan.models[cell.model.identity], this_device()
         length, answer_length = lengths
@@ -77,7 +77,7 @@ class MemoryForecast:
             model_without_data,
             source.config,
             name=source.written_name,
-            dtype=dtype_on(device, cell.model.dtype, source.config),
+            dtype=resolved_dtype(cell.model.dtype, source.config, device),
         )
         inputs = Inputs(
             inference=(1, 2),

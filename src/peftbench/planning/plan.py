@@ -14,7 +14,7 @@ from peftbench.methods import Method
 from peftbench.methods._budget import solve
 from peftbench.methods._build import about, build, cell_method
 from peftbench.models import ModelSource, Shapes, resolve
-from peftbench.models._device import resolved_dtype
+from peftbench.models._device import resolved_dtype, resolved_precision
 from peftbench.planning.perturbed import perturbed_sets
 from peftbench.spec import (
     Benchmark,
@@ -173,7 +173,9 @@ def _cell(
             source=tasks.source(task),
         ),
         seed=seed if method.trains else None,
-        training=training.alone if method.trains else None,
+        training=training.settled(resolved_precision(training.precision))
+        if method.trains
+        else None,
         max_length=training.max_length,
         limits=benchmark.limits,
         sampling=_sampling(benchmark, task),

@@ -21,6 +21,8 @@ from peftbench.spec.frozen import Frozen
 from peftbench.spec.suites import with_groups_expanded
 
 Precision = Literal["float32", "bfloat16"]
+#: What a spec may ask for: "auto" is what suits the device, see `TrainingSection.precision`.
+AskedPrecision = Literal["auto", "float32", "bfloat16"]
 BudgetUnit = Literal["trainable_fraction", "trainable_parameters", "stored_bytes"]
 
 #: How tasks are asked and scored: by our rules, or by those of PEFT-Bench (arXiv:2511.21285).
@@ -33,8 +35,8 @@ def _by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class Training(Frozen):
-    """How an adapter is trained."""
+class TrainingSettings(Frozen):
+    """How an adapter is trained, on whatever device."""
 
     epochs: float = Field(3.0, gt=0, le=1000)
     """Passes over the training examples; ignored where `steps` is given."""
@@ -68,9 +70,6 @@ class Training(Frozen):
     max_grad_norm: float | None = Field(1.0, gt=0)
     """Gradients are clipped to this norm; null: not clipped."""
 
-    precision: Precision = "float32"
-    """Arithmetic of forward and backward passes; adapters and optimiser stay float32."""
-
     validations: int = Field(4, ge=1)
     """How often the validation part is scored, evenly spread; the best is kept."""
 
@@ -78,9 +77,20 @@ class Training(Frozen):
     """Stop after so many validations without a better score; null: never."""
 
 
-class TrainingSection(Training):
+class Training(TrainingSettings):
+    """How an adapter is trained, nothing left open."""
+
+    precision: Precision = "float32"
+    """Arithmetic of forward and backward passes; adapters and optimiser stay float32."""
+
+
+class TrainingSection(TrainingSettings):
     """How adapters are trained, and what they are trained and asked on. What a method's file
     wants otherwise goes before these defaults, and what a spec says outright before both."""
+
+    precision: AskedPrecision = "auto"
+    """Arithmetic of forward and backward passes, as in `Training`; "auto" is bfloat16 on a GPU
+    that multiplies it natively, and float32 elsewhere: CPUs differ too much among themselves."""
 
     max_length: int = Field(1024, ge=8)
     """Longest prompt with answer in tokens. Longer training examples are left out and
@@ -94,10 +104,11 @@ class TrainingSection(Training):
             merged.update(settings)
         return TrainingSection.model_validate(merged | self.model_dump(exclude_unset=True))
 
-    @property
-    def alone(self) -> Training:
-        """Without the length of inputs, which is the evaluation's too."""
-        return Training(**self.model_dump(exclude={"max_length"}))
+    def settled(self, precision: Precision) -> Training:
+        """In this precision, which a device decides where "auto" is asked for; without the
+        length of inputs, which is the evaluation's too."""
+        alone = self.model_dump(exclude={"max_length", "precision"})
+        return Training(**alone, precision=precision)
 
 
 class Limits(Frozen):
