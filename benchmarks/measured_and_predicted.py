@@ -19,11 +19,11 @@ from peftbench.cost.compare import (
     default_probe,
     measure_all,
     predict_all,
-    this_device,
 )
 from peftbench.cost.costs import Cost
 from peftbench.manifest import packages, system
 from peftbench.models import describe
+from peftbench.models._device import this_device
 from peftbench.report import numbers
 from peftbench.spec import MethodChoice, ModelChoice
 

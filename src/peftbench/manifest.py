@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import peftbench
 from peftbench.spec.frozen import Frozen
 
 _PACKAGES = (
@@ -60,9 +61,7 @@ def now() -> str:
 @lru_cache
 def packages() -> dict[str, str]:
     """Versions of what computes results."""
-    from peftbench import __version__
-
-    found = {"peftbench": __version__}  # also of a source tree on the path
+    found = {"peftbench": peftbench.__version__}  # also of a source tree on the path
     for name in _PACKAGES:
         try:
             found[name] = version(name)

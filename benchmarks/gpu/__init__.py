@@ -1,0 +1,1 @@
+"""What peftbench does on a GPU, part by part: see `__main__.py`."""
