@@ -23,7 +23,9 @@ from benchmarks.gpu.size import Size
 
 from peftbench.manifest import git_state, now, packages, system
 
-PARTS = ("ceilings", "costs", "recipe", "workers", "methods", "kill", "suite")
+PARTS = (
+    "ceilings", "repeatable", "costs", "recipe", "workers", "methods", "kill", "suite",
+)  # fmt: skip
 RESULTS = Path(__file__).parents[1] / "results"
 
 

@@ -24,8 +24,18 @@ def run(size: Size) -> dict[str, Any]:
         chosen = ["tests/models/test_device.py"]
     processes = size.choose(["-n", str(len(os.sched_getaffinity(0)) - 1)], [])
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *processes]
-        + [f"--junit-xml={report}", "--tb=short", *chosen],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *processes,
+            f"--junit-xml={report}",
+            "--tb=short",
+            *chosen,
+        ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,  # what fails is the result

@@ -3,6 +3,7 @@ given up in the end, while all else goes on."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -10,11 +11,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from in_process import kinds, missing, plan, work
 
+from peftbench.engine import local, worker
 from peftbench.engine.local import Fixed, LocalEngine
+from peftbench.engine.worker import Job, WorkerLoop
 from peftbench.errors import StoreError
 from peftbench.store import Event, Store, Work
 
@@ -283,3 +288,62 @@ def test_a_result_of_a_killed_run_is_taken_over_when_its_lease_is_over(
         assert time.monotonic() - start_of_wait > 1.5
         [record] = store.records(made.cells).values()
         assert record.status == "finished"
+
+
+def test_workers_are_spread_over_the_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    class Recorded:
+        def __init__(self, target: Any, args: Any, daemon: bool) -> None:
+            self.job, self.exitcode = args[0], None
+            started.append(self)
+
+        def start(self) -> None:
+            pass
+
+    context = SimpleNamespace(Process=Recorded)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: context)
+    monkeypatch.setattr(local, "visible_gpus", lambda: ("3", "GPU-b"))
+    with Store.open(tmp_path) as store:
+        engine = LocalEngine(store, {}, None, workers=4)
+        for _ in range(4):
+            engine._start()
+        assert [one.job.gpu for one in started] == ["3", "GPU-b", "3", "GPU-b"]
+        started[1].exitcode = 0
+        engine._replace_dead(store.queue("r"))
+        engine._start()
+        assert started[4].job.gpu == "GPU-b", "where one has gone"
+        monkeypatch.setattr(local, "visible_gpus", lambda: ("3",))
+        engine._start()
+        assert started[5].job.gpu is None, "the only one needs no name"
+        engine._processes.clear()
+
+
+def test_a_worker_sees_the_gpu_that_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with Store.open(tmp_path) as store:
+        queue = store.queue("r")
+        queue.open()
+        queue.close()
+    job = Job(
+        store=tmp_path, run="r", holder="h", models={}, data_dir=None, threads=1, gpu="1"
+    )
+    process = multiprocessing.get_context("fork").Process(target=seen_gpu, args=(job,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def seen_gpu(job: Job) -> None:
+    """In a process of its own: exits with 0 if work begins with the right GPU in sight."""
+
+    def work(loop: WorkerLoop) -> None:
+        os._exit(0 if os.environ["CUDA_VISIBLE_DEVICES"] == loop.job.gpu == "1" else 1)
+
+    WorkerLoop.work = work  # type: ignore[method-assign]
+    worker.main(job)
+    os._exit(2)

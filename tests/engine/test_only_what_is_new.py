@@ -76,7 +76,7 @@ def test_a_larger_test_split_trains_nothing(store: Store, loads: list[str]) -> N
     small = plan(**BOTH)
     large = larger(**BOTH)
     assert new_steps(large, store) == {"predict": 2, "grade": 2}
-    assert loads == ["float32"], "one for both"
+    assert len(loads) == 1, "one for both"
     counts = [one.counts for one in store.records(large.cells).values()]
     assert [one.test_examples for one in counts if one] == [12, 12]
     counts = [one.counts for one in store.records(small.cells).values()]
@@ -141,11 +141,11 @@ def test_another_metric_is_a_grade_alone_and_loads_no_model(
     store: Store, own_task: Callable[[str], dict[str, Any]], loads: list[str]
 ) -> None:
     work(plan(**own_task("[accuracy]")), store)
-    assert loads == ["float32"]
+    assert len(loads) == 1
     before = store.records(plan(**own_task("[accuracy]")).cells)
     made = plan(**own_task("[accuracy, macro_f1]"))
     assert new_steps(made, store) == {"grade": 2}
-    assert loads == ["float32"], "grades need no model"
+    assert len(loads) == 1, "grades need no model"
     for one in made.cells:
         record, old = store.records(made.cells)[one.cell.id], before[one.cell.id]
         names = [score.metric for score in record.scores]
@@ -183,10 +183,10 @@ def test_one_model_under_two_names_is_computed_once(
 
 def test_auto_is_resolved_before_it_is_part_of_a_step(store: Store) -> None:
     [planned] = plan().cells
-    assert planned.cell.model.dtype == "float32"
-    said = plan(models=[{"name": "tiny", "dtype": "float32"}]).cells[0]
+    here = planned.cell.model.dtype
+    said = plan(models=[{"name": "tiny", "dtype": here}]).cells[0]
     assert said.cell.id == planned.cell.id
-    other = plan(models=[{"name": "tiny", "dtype": "bfloat16"}]).cells[0]
+    other = plan(models=[{"name": "tiny", "dtype": "float16"}]).cells[0]
     assert other.cell.id != planned.cell.id
     for made in (plan(), plan(**BOTH)):
         assert "auto" not in json.dumps(

@@ -91,7 +91,8 @@ def trained(
     rows = [encoder.encode_example(example) for example in examples]
     rows = [row for row in rows if len(row) < 200] or rows[:4]
     batches = [[i % len(rows) for i in range(s, s + 4)] for s in range(steps)]
-    run = Run(adapted, TrainingData(rows, batches, training, 0, torch.device("cpu")))
+    device = next(adapted.parameters()).device
+    run = Run(adapted, TrainingData(rows, batches, training, 0, device))
     for _ in range(steps):
         run.step()
     return adapted.eval()
@@ -188,7 +189,7 @@ def test_label_pass_says_what_decoding_says_with_random_weights(
 
     torch.manual_seed(0)
     build: Any = AutoModelForCausalLM.from_config
-    random = build(base.model.config).eval().float()
+    random = build(base.model.config).eval().float().to(base.device)
     _, undecided = assert_fast_is_slow(Predictor(random, encoder, 120), task, prompts)
     assert undecided == ROWS
 
@@ -237,7 +238,8 @@ def test_likelihood_of_a_label_is_the_sum_over_its_tokens_and_the_end(
     for prompt, row in zip(prompts[:3], scored, strict=True):
         for label, found in zip(task.labels, row.log_likelihoods, strict=True):
             encoded = encoder.encode(prompt, label)
-            ids = torch.tensor([(*encoded.prompt, *encoded.completion)])
+            whole = [(*encoded.prompt, *encoded.completion)]
+            ids = torch.tensor(whole, device=base.device)
             with torch.no_grad():
                 logs = all_logits(base.model, ids[:, :-1])[0].double().log_softmax(-1)
             start = len(encoded.prompt) - 1
@@ -380,7 +382,7 @@ def test_another_spelling_of_a_label_is_decoded_and_read(
     prompts = ["How is Ada?", "How is Ben?"]
     rows = [encoder.encode(prompt, "Good") for prompt in prompts]
     training = Training(steps=15, batch_size=2, learning_rate=1e-3, warmup_fraction=0)
-    run = Run(adapted, TrainingData(rows, [[0, 1]] * 15, training, 0, torch.device("cpu")))
+    run = Run(adapted, TrainingData(rows, [[0, 1]] * 15, training, 0, base.device))
     for _ in range(15):
         run.step()
     try:

@@ -51,7 +51,7 @@ def test_the_base_is_frozen_and_in_evaluation_mode(folder: Path) -> None:
 def test_an_untouched_base_is_intact() -> None:
     base = loaded("tiny")
     with torch.no_grad():
-        base.model(input_ids=torch.arange(5)[None])
+        base.model(input_ids=torch.arange(5, device=base.device)[None])
     assert base.is_intact()
 
 
@@ -141,7 +141,7 @@ def test_a_trained_model_writes_its_published_sample(
     base = loaded(trained("stories260K"))
     assert (base.shapes.num_layers, base.shapes.kv_dim) == (5, 32)
     written = base.model.generate(
-        input_ids=torch.tensor([[base.tokenizer.bos_token_id]]),
+        input_ids=torch.tensor([[base.tokenizer.bos_token_id]], device=base.device),
         max_new_tokens=60,
         do_sample=False,
         pad_token_id=base.tokenizer.pad_token_id,
@@ -164,8 +164,8 @@ def test_trained_models_predict_their_kind_of_text(
 
     base = loaded(trained(name))
     torch.manual_seed(0)
-    untrained = AutoModelForCausalLM.from_config(base.model.config)
-    ids = torch.tensor([[1, *base.tokenizer.encode(text)]])
+    untrained = AutoModelForCausalLM.from_config(base.model.config).to(base.device)
+    ids = torch.tensor([[1, *base.tokenizer.encode(text)]], device=base.device)
     with torch.no_grad():
         learnt, random = (
             float(model(input_ids=ids, labels=ids).loss)

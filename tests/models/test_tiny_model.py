@@ -74,7 +74,7 @@ def test_tokenizer_gives_every_text_back(base: BaseModel, text: str) -> None:
 
 
 def nats_per_token(model: torch.nn.Module, ids: list[int]) -> float:
-    tokens = torch.tensor([ids])
+    tokens = torch.tensor([ids], device=next(model.parameters()).device)
     with torch.no_grad():
         return float(model(input_ids=tokens, labels=tokens).loss)
 
@@ -85,7 +85,7 @@ def test_it_predicts_prose_and_code_far_better_than_an_untrained_copy(
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    untrained = AutoModelForCausalLM.from_config(base.model.config)
+    untrained = AutoModelForCausalLM.from_config(base.model.config).to(base.device)
     for text in (
         "Return the number of items in the list, or raise ValueError if it is empty.",
         "def __init__(self, name, value):\n    self.name = name\n    self.value = value\n",

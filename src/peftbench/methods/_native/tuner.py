@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
+import torch
 from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING, PeftConfig
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_to_merge
@@ -92,6 +93,14 @@ class NativeLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self._unmerged = {}
         self.merged_adapters.clear()
 
+    def _move_adapter_to_device_of_base_layer(
+        self, adapter_name: str, device: torch.device | None = None
+    ) -> None:
+        """See `BaseTunerLayer`, which asks for a weight: a whole block of the base has none."""
+        if adapter_name in self.native_parts:
+            part = cast("Part", self.native_parts[adapter_name])
+            _move_beside(part, self.get_base_layer(), device)
+
 
 class NativeModel(BaseTuner):  # type: ignore[misc]
     """A base model with `Part`s around its modules."""
@@ -174,10 +183,11 @@ def _reachable(model: nn.Module) -> Iterator[str]:
                 inside = (*inside, f"{name}.")
 
 
-def _move_beside(part: Part, layer: nn.Module) -> None:
-    """Put `part` where `layer` is, unless it waits for its values on the meta device."""
+def _move_beside(part: Part, layer: nn.Module, device: torch.device | None = None) -> None:
+    """Put `part` where `layer` is, or on `device`, unless it waits for its values on the meta
+    device."""
     if not any(tensor.is_meta for tensor in part.state_dict().values()):
-        part.to(next(layer.parameters()).device)
+        part.to(device or next(layer.parameters()).device)
 
 
 def register() -> None:
