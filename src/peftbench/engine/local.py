@@ -169,7 +169,8 @@ class LocalEngine:
         for holder, process in list(self._processes.items()):
             if process.exitcode is None:
                 continue
-            del self._processes[holder], self._gpus[holder]
+            del self._processes[holder]
+            self._gpus.pop(holder, None)
             if process.exitcode != 0:
                 # It died while this process lives: over its work, as far as one can tell.
                 self.store.claims.bury(holder, is_crash=True)
