@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from architecture_rotation import Rotation
+from in_process import workers_in_process
 from peftbench.evaluation.sandbox import Bubblewrap, unavailable
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -55,3 +57,10 @@ def sandbox() -> Bubblewrap:
             pytest.fail(reason)
         pytest.skip(reason)
     return Bubblewrap()
+
+
+@pytest.fixture
+def no_processes() -> Iterator[None]:
+    """Let runs be worked through in the test's own process."""
+    with workers_in_process():
+        yield

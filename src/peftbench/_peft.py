@@ -8,14 +8,19 @@ followed by ours.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
 _TUNER = "peftbench.methods._native.tuner"
+_NO_COMPILER = (
+    "TORCHDYNAMO_DISABLE"  # torch asks for it whenever something is to be compiled
+)
 
 
 def register_when_imported() -> None:
@@ -67,5 +72,23 @@ class _Loader(Loader):
         """See `Loader.exec_module`."""
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self.loader  # nothing of us stays
-        self.loader.exec_module(module)
+        with _nothing_compiled():
+            self.loader.exec_module(module)
         _register()
+
+
+@contextmanager
+def _nothing_compiled() -> Iterator[None]:
+    """Let `torch.compile` leave what is imported as it is.
+
+    `peft` imports bitsandbytes, which asks to compile functions that stand in where a device
+    has no kernel of its own, and importing the compiler takes a quarter of the time of all.
+    """
+    before = os.environ.get(_NO_COMPILER)
+    os.environ[_NO_COMPILER] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_NO_COMPILER]
+        if before is not None:
+            os.environ[_NO_COMPILER] = before

@@ -10,16 +10,19 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from in_process import plan, work
 
+from command_line import peftbench
+from in_process import plan, work, workers_in_process
 from peftbench.planning.plan import Plan
 from peftbench.store import Outcome, Store, Trained
 
 KILLS = 30
+#: Audit events that tell how far a process is.
+MARKS = ("sqlite3.connect", "os.rename")
 
 
 def small_plan() -> Plan:
@@ -28,7 +31,7 @@ def small_plan() -> Plan:
     made = plan(
         methods=["base", "lora", "bitfit", "full", "prompt-tuning"],
         tasks=["generated_sums", "generated_mood"],
-        training={"steps": 12, "batch_size": 8, "validations": 3, "max_length": 64},
+        training={"steps": 12, "batch_size": 2, "validations": 3, "max_length": 64},
         limits={"train": 100, "validation": 8, "test": 8},
     )
     left_out = {
@@ -43,28 +46,46 @@ def small_plan() -> Plan:
     return replace(made, cells=tuple(kept))
 
 
-def in_a_child(made: Plan, folder: Path, kill_after: float | None) -> bool:
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: so long after the child has got so far, whatever the machine's speed."""
+
+    marks: int
+    seconds: float
+
+
+def in_a_child(made: Plan, folder: Path, kill: Moment | None = None) -> tuple[bool, int]:
     """Work in a forked process, which has all imports behind it, with a checkpoint after
-    every step; True if it ended well."""
+    every step; whether it ended well, and how many marks it passed before it was killed.
+
+    It passes one when it opens a database, and when something to keep gets its name.
+    """
+    heard, told = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             import torch
 
             torch.set_num_threads(1)
+            sys.addaudithook(lambda event, _: event in MARKS and os.write(told, b"."))
             with Store.open(folder) as store:
                 work(made, store, checkpoint_seconds=0.0, lease_seconds=0.5)
                 store.tidy()
         except BaseException:
             os._exit(1)
         os._exit(0)
-    if kill_after is not None:
-        time.sleep(kill_after)
+    os.close(told)
+    passed = 0
+    while (kill is None or passed < kill.marks) and os.read(heard, 1):
+        passed += 1
+    if kill is not None:
+        time.sleep(kill.seconds)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
+    os.close(heard)
     if os.WIFEXITED(status):
         assert os.WEXITSTATUS(status) == 0, "the worker failed by itself"
-    return os.WIFEXITED(status)
+    return os.WIFEXITED(status), passed
 
 
 #: Of each step its numbers, all that its outcome says but when, where and how long; the
@@ -98,19 +119,16 @@ def forget_all(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
-    # Before the fork, so that no child spends its short life importing.
-    import datasets  # noqa: F401
-    import peft  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    from transformers.models.llama import modeling_llama  # noqa: F401
-
-    import peftbench.engine.measure
-    import peftbench.engine.unit  # noqa: F401
+    # Before the fork, so that no child spends its short life on imports and first times.
+    with Store.open(tmp_path / "warm") as store:
+        work(plan(), store)
 
     made = small_plan()
     start = time.monotonic()
-    assert in_a_child(made, tmp_path / "whole", kill_after=None)
-    seconds = time.monotonic() - start
+    is_whole, marks = in_a_child(made, tmp_path / "whole")
+    between = (time.monotonic() - start) / marks
+    assert is_whole
+    assert marks >= 48 + 10, "checkpoints, and files of runs and answers"
     expected = results(tmp_path / "whole")
     with Store.open(tmp_path / "whole", create=False) as store:
         records = store.records(made.cells)
@@ -122,8 +140,9 @@ def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
     kills, resumed = 0, 0
     while kills < KILLS:
         # Some die while opening the store, most while computing; all over the run.
-        kill_after = moments.uniform(0.0, 4 * seconds / KILLS)
-        if in_a_child(made, tmp_path / "killed", kill_after):
+        kill = Moment(moments.randrange(4 * marks // KILLS), moments.uniform(0, between))
+        is_whole, _ = in_a_child(made, tmp_path / "killed", kill)
+        if is_whole:
             assert kills, "the run ended before it was ever killed"
             assert results(tmp_path / "killed") == expected
             resumed += forget_all(tmp_path / "killed")
@@ -132,7 +151,8 @@ def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
         if (tmp_path / "killed" / "store.sqlite").exists():
             half_there = results(tmp_path / "killed")
             assert half_there == {step: expected[step] for step in half_there}
-    assert in_a_child(made, tmp_path / "killed", kill_after=None)
+    is_whole, _ = in_a_child(made, tmp_path / "killed")
+    assert is_whole
     assert results(tmp_path / "killed") == expected
     for leftovers in ("checkpoints", "staging"):
         assert not list((tmp_path / "killed" / leftovers).iterdir())
@@ -153,11 +173,15 @@ limits: {train: 100, validation: 8, test: 16}
 """
 
 
-def start_run(folder: Path, *more: str) -> subprocess.Popen[str]:
+def arguments(folder: Path) -> tuple[str, ...]:
+    return str(folder / "spec.yaml"), "--store", str(folder / "store")
+
+
+def start_run(folder: Path) -> subprocess.Popen[str]:
     (folder / "spec.yaml").write_text(SPEC)
-    command = [sys.executable, "-m", "peftbench", "run", str(folder / "spec.yaml")]
+    command = [sys.executable, "-m", "peftbench", "run", *arguments(folder)]
     return subprocess.Popen(
-        [*command, "--store", str(folder / "store"), "--no-costs", *more],
+        [*command, "--no-costs", "--workers", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -167,7 +191,7 @@ def start_run(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_killed_parent_takes_its_workers_along_and_run_goes_on(tmp_path: Path) -> None:
-    run = start_run(tmp_path, "--workers", "1")
+    run = start_run(tmp_path)
     assert run.stdout
     for line in run.stdout:
         if "[1/" in line:
@@ -182,15 +206,15 @@ def test_killed_parent_takes_its_workers_along_and_run_goes_on(tmp_path: Path) -
     with sqlite3.connect(tmp_path / "store" / "store.sqlite") as connection:
         crashes = connection.execute("select max(crashes) from claims").fetchone()
     assert crashes == (0,), "a run that is killed as a whole has crashed over nothing"
-    again = start_run(tmp_path, "--workers", "1")
-    output, _ = again.communicate(timeout=300)
-    assert again.returncode == 0, output
-    assert "1 done, 4 to do" in output or "2 done, 3 to do" in output
+    with workers_in_process():
+        again = peftbench("run", *arguments(tmp_path), "--no-costs")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "1 done, 4 to do" in again.stdout or "2 done, 3 to do" in again.stdout
 
 
 @pytest.mark.slow
 def test_interrupt_ends_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
-    run = start_run(tmp_path, "--workers", "1")
+    run = start_run(tmp_path)
     assert run.stdout
     for line in run.stdout:
         if "[1/" in line:
@@ -201,15 +225,5 @@ def test_interrupt_ends_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
     assert "Traceback" not in output
     assert "Finished cells are kept" in output
     assert f"peftbench run {tmp_path / 'spec.yaml'}" in output
-    status = json.loads(_plan_json(tmp_path))
-    assert {cell["status"] for cell in status["cells"]} == {"finished", "to do"}
-
-
-def _plan_json(folder: Path) -> str:
-    command = [sys.executable, "-m", "peftbench", "plan", str(folder / "spec.yaml")]
-    return subprocess.run(
-        [*command, "--store", str(folder / "store"), "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    plan = json.loads(peftbench("plan", *arguments(tmp_path), "--json").stdout)
+    assert {cell["status"] for cell in plan["cells"]} == {"finished", "to do"}

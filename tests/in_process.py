@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from peftbench.engine import local
 from peftbench.engine.local import LocalEngine
 from peftbench.engine.worker import Job, WorkerLoop
 from peftbench.planning.plan import Plan, make_plan
@@ -84,3 +88,11 @@ class InProcess(LocalEngine):
             self._loop = WorkerLoop(job, self.store)
         while claimed := queue.claim(self.run, lease_seconds=60):
             self._loop.do(claimed)
+
+
+@contextmanager
+def workers_in_process() -> Iterator[None]:
+    """Let runs be worked through in the test's own process."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(local, "LocalEngine", InProcess)
+        yield
