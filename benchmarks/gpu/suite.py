@@ -34,6 +34,7 @@ def run(size: Size) -> dict[str, Any]:
             *processes,
             f"--junit-xml={report}",
             "--tb=short",
+            "--override-ini=addopts=",  # doctests know no device
             *chosen,
         ],
         cwd=ROOT,
