@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -59,14 +61,21 @@ def test_method_without_products_adds_no_flops(base: BaseModel, name: str) -> No
     assert read(base, name).forward_flops.total == read(base, "base").forward_flops.total
 
 
+def without_the_allocator(seen: Counted) -> Counted:
+    """What CUDA's allocator holds depends on what was there before."""
+    memory = seen.memory.model_copy(update={"allocated": None, "reserved": None})
+    return replace(seen, memory=memory)
+
+
 @pytest.mark.parametrize(
     "name", ["base", "full", "lora", "ia3", "prompt-tuning", "adaptformer", "svft"]
 )
 def test_memory_parts_add_up_and_the_reading_repeats(base: BaseModel, name: str) -> None:
     weights = {k: v.clone() for k, v in base.model.state_dict().items()}
     first, second = read(base, name), read(base, name)
+    first, second = (without_the_allocator(one) for one in (first, second))
     assert first == second
-    memory = {k: v for k, v in vars(first.memory).items() if v is not None}
+    memory = first.memory.model_dump(exclude_none=True)
     total = memory.pop("total")
     assert sum(memory.values()) == total
     assert min(memory.values()) >= 0
@@ -91,7 +100,8 @@ def test_every_time_that_there_is_is_measured(base: BaseModel, name: str) -> Non
     assert seen.load
     assert seen.prefill.median > 0
     assert seen.load.median > 0
-    assert seen.step_joules is None, "no counter on a CPU, and not 0"
+    if base.device.type == "cpu":
+        assert seen.step_joules is None, "no counter on a CPU, and not 0"
     assert base.is_intact()
     assert base.model.state_dict().keys() == weights.keys()
 
@@ -112,6 +122,7 @@ def test_training_everything_takes_more_memory_than_training_little(
     assert totals["base"] < totals["bitfit"] < totals["lora"] < totals["full"]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about the CPU's attention")
 def test_training_everything_costs_three_times_the_forward_pass(base: BaseModel) -> None:
     """Backward through a matrix product is two more; attention's is two and a half."""
     seen = read(base, "full")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from command_line import peftbench
 from in_process import plan, work, workers_in_process
@@ -118,6 +119,10 @@ def forget_all(folder: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    torch.cuda.is_available(),
+    reason="forks, which CUDA does not outlive; benchmarks/gpu/kill.py kills on a GPU",
+)
 def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
     # Before the fork, so that no child spends its short life on imports and first times.
     with Store.open(tmp_path / "warm") as store:

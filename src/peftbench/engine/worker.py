@@ -109,12 +109,12 @@ class WorkerLoop:
 
     def _do(self, claimed: Claimed, progress: Progress) -> tuple[str, str]:
         from peftbench.engine.host import ModelHost  # the first piece waits for torch
-        from peftbench.engine.measure import measure
-        from peftbench.engine.unit import Unit
 
         if self._host is None:
             self._host = ModelHost(self.job.models, self.job.data_dir)
         if claimed.work.measure is not None:
+            from peftbench.engine.measure import measure  # what counts is seconds to import
+
             reason = measure(
                 claimed,
                 self.store,
@@ -122,6 +122,8 @@ class WorkerLoop:
                 crashes_allowed=self.job.crashes_allowed,
             )
             return "measured", reason
+        from peftbench.engine.unit import Unit
+
         unit = Unit(
             work=claimed.work,
             lease=claimed.lease,
