@@ -16,6 +16,9 @@ import pytest
 
 from command_line import peftbench
 
+#: Only tests that start a process themselves are about processes.
+pytestmark = pytest.mark.usefixtures("no_processes")
+
 SPEC = """
 models: [tiny]
 methods: [base, {name: lora, parameters: {rank: 4}, label: small lora}]

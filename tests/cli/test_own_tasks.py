@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from command_line import peftbench
+
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "own-task"
 

@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from command_line import peftbench
+
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 SPEC = """
 models: [tiny]

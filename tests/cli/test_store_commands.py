@@ -17,6 +17,8 @@ from peftbench.cli._app import app
 from peftbench.errors import StoreError
 from peftbench.store import Graded, Store
 
+pytestmark = pytest.mark.usefixtures("no_processes")
+
 SPEC = {
     "name": "small",
     "models": ["tiny"],
