@@ -60,6 +60,12 @@ def work(
     return queue.events()
 
 
+def warm_up(folder: Path) -> None:
+    """Have all imports and first times behind this process, before it is forked."""
+    with Store.open(folder / "warm") as store:
+        work(plan(), store)
+
+
 def kinds(store: Store, before: Sequence[str] = ()) -> list[str]:
     """The kinds of the steps that were done since `before`, in their order."""
     new = [one for one in store.results.step_ids() if one not in set(before)]

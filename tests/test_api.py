@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import peftbench
+from in_process import workers_in_process
 from peftbench.catalogue import PLUGINS_VARIABLE
 from peftbench.errors import DataError, InvalidSpec, UnknownName
 from peftbench.spec import from_mapping
@@ -67,7 +68,8 @@ def ran(
     folder = tmp_path_factory.mktemp("api") / "store"
     heard: list[peftbench.News] = []
     with peftbench.Experiment(spec(), store=folder) as experiment:
-        results = experiment.run(workers=1, listen=heard.append)
+        with workers_in_process():
+            results = experiment.run(workers=1, listen=heard.append)
         yield experiment, heard, results
 
 

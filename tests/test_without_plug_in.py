@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from command_line import peftbench
+
 FILES = {
     "others/__init__.py": "",
     "others/careful.py": '''
@@ -112,12 +114,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ask(folder: Path, *arguments: str) -> Any:
     """What a command says as JSON, without the plug-in."""
-    done = subprocess.run(
-        [sys.executable, "-m", "peftbench", *arguments, "--store", "store", "--json"],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-    )
+    done = peftbench(*arguments, "--store", "store", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

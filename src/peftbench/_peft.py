@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 
 _TUNER = "peftbench.methods._native.tuner"
@@ -40,29 +39,30 @@ def _register() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Steps aside for the usual finders, and has the last word once."""
+    """Asks the other finders, until `peft` is imported: many only ask whether it is there."""
 
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002
-        target: ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """The usual spec of `peft`; None for every other module."""
         if fullname != "peft":
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
+        others = [finder for finder in sys.meta_path if finder is not self]
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _Loader(spec.loader, self)
         return spec
 
 
 class _Loader(Loader):
     """Loads as `loader` does, then registers."""
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: Loader, finder: _Finder) -> None:
+        self.loader, self.finder = loader, finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """See `Loader.create_module`."""
@@ -71,7 +71,8 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """See `Loader.exec_module`."""
         assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self.loader  # nothing of us stays
+        module.__spec__.loader = module.__loader__ = self.loader
+        sys.meta_path.remove(self.finder)  # nothing of us stays
         with _nothing_compiled():
             self.loader.exec_module(module)
         _register()

@@ -8,11 +8,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from command_line import peftbench
+
+#: Only tests that start a process themselves are about processes.
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 SPEC = """
 models: [tiny]
@@ -23,29 +28,21 @@ training: {steps: 4, batch_size: 4, validations: 1, max_length: 64}
 limits: {train: 40, validation: 8, test: 12}
 """
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def peftbench(
-    *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "peftbench", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
-        stdin=subprocess.DEVNULL,
-    )
-
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with a spec and the store of its finished run, and what the run said."""
+    """A folder with a spec and the store of its finished run, in processes as users have
+    them, and what the run said."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "small.yaml").write_text(SPEC)
-    ran = peftbench("run", "small.yaml", "--store", "store", cwd=folder)
+    ran = subprocess.run(
+        [sys.executable, "-m", "peftbench", "run", "small.yaml", "--store", "store",
+         "--workers", "1"],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return folder, ran.stdout
 

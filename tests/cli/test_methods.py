@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
+from command_line import peftbench
 from peftbench import methods
-
-
-def peftbench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "peftbench", *arguments], capture_output=True, text=True
-    )
-
 
 PLUGIN = """
 from dataclasses import dataclass

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
+from command_line import peftbench
+
+pytestmark = pytest.mark.usefixtures("no_processes")
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "own-task"
-
-
-def peftbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "peftbench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
 def test_check_task_shows_examples_and_findings(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from command_line import peftbench
+
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 SPEC = """
 models: [tiny]
@@ -16,11 +19,6 @@ tasks: [sst2]
 seeds: [1]
 training: {steps: 2, batch_size: 4, validations: 1, max_length: 96}
 """
-
-
-def peftbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "peftbench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import peftbench
+from in_process import workers_in_process
 from peftbench.cli._app import app
 from peftbench.errors import StoreError
 from peftbench.store import Graded, Store
+
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 SPEC = {
     "name": "small",
@@ -38,7 +41,7 @@ def call(*arguments: str | Path) -> Result:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores") / "one"
-    with peftbench.Experiment(SPEC, store=folder) as experiment:
+    with workers_in_process(), peftbench.Experiment(SPEC, store=folder) as experiment:
         results = experiment.run(workers=1, measure_costs=False)
     assert results.summary.finished_cells == 2
     return folder

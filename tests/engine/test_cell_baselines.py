@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from in_process import plan, work
-
 from peftbench.evaluation.scores import Baseline
 from peftbench.store import Record, Store
 

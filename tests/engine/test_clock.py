@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import missing, plan, work
 
+from in_process import missing, plan, work
 from peftbench.engine.clock import PhaseClock
 from peftbench.engine.host import ModelHost
 from peftbench.engine.unit import Unit

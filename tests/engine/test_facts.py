@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import peftbench
-from peftbench.api import Experiment
+from command_line import peftbench
+from peftbench.api import Experiment, run
 
 
 @pytest.mark.usefixtures("no_processes")
 def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -> None:
-    peftbench.run(
+    run(
         {
             "name": "facts",
             "models": ["tiny"],
@@ -35,14 +33,5 @@ def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -
     assert all(name.startswith("tokens selected, model.layers.") for name in facts)
     assert len(facts) >= 2
     assert all(0 < share <= 1 for share in facts.values())
-    command = [
-        sys.executable,
-        "-m",
-        "peftbench",
-        "show",
-        record.cell.id[:12],
-        "--store",
-        str(tmp_path),
-    ]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = peftbench("show", record.cell.id[:12], "--store", str(tmp_path)).stdout
     assert "tokens selected, model.layers.0.mlp:" in shown

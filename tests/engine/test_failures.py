@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import TINY, kinds, missing, plan, work
 
+from in_process import TINY, kinds, missing, plan, work
 from peftbench.api import Experiment
 from peftbench.engine.adapter import AdapterRun
 from peftbench.errors import Diverged, StoreError

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from command_line import peftbench
-from in_process import plan, work, workers_in_process
+from in_process import plan, warm_up, work, workers_in_process
 from peftbench.planning.plan import Plan
 from peftbench.store import Outcome, Store, Trained
 
@@ -124,10 +124,7 @@ def forget_all(folder: Path) -> int:
     reason="forks, which CUDA does not outlive; benchmarks/gpu/kill.py kills on a GPU",
 )
 def test_killed_many_times_ends_as_if_never_killed(tmp_path: Path) -> None:
-    # Before the fork, so that no child spends its short life on imports and first times.
-    with Store.open(tmp_path / "warm") as store:
-        work(plan(), store)
-
+    warm_up(tmp_path)  # no child spends its short life on that
     made = small_plan()
     start = time.monotonic()
     is_whole, marks = in_a_child(made, tmp_path / "whole")

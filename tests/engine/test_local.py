@@ -6,8 +6,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from in_process import kinds, missing, plan, work
 
+from in_process import kinds, missing, plan, warm_up, work
+from peftbench.api import run
 from peftbench.engine import local, worker
 from peftbench.engine.local import Fixed, LocalEngine
 from peftbench.engine.worker import Job, WorkerLoop
@@ -72,12 +71,23 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork workers, with all imports behind them; tests of commands start real ones."""
+    warm_up(tmp_path)
+    monkeypatch.setattr(local.multiprocessing, "get_context", lambda _: FORK)
+
+
 def fragile(name: str, deaths: int = 0) -> dict[str, object]:
     parameters = {"name": name, "deaths": deaths}
     return {"name": "fragile", "label": name, "parameters": parameters}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_workers_that_die_are_replaced_and_what_kills_them_is_lost(
     tmp_path: Path, log: Path
 ) -> None:
@@ -113,38 +123,29 @@ def test_workers_that_die_are_replaced_and_what_kills_them_is_lost(
     assert any(one.what == "step" for one in heard), "how far training is"
 
 
-RUN = """
-import sys, peftbench
-peftbench.run(sys.argv[1], store=sys.argv[2], workers=1, measure_costs=False)
-"""
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    """A run of its own process, as in a script without `if __name__ == "__main__"`."""
-    spec = folder / "spec.yaml"
-    spec.write_text(
-        "name: together\nmodels: [tiny]\ntasks: [generated_mood]\nseeds: [1, 2]\n"
-        "methods: [base, {name: fragile, label: a, parameters: {name: a}},"
-        " {name: fragile, label: b, parameters: {name: b}}]\n"
-        "training: {steps: 4, batch_size: 4, validations: 1, max_length: 64}\n"
-        "limits: {train: 16, validation: 8, test: 8}\n"
-    )
-    (folder / "run.py").write_text(RUN)
-    return subprocess.Popen(
-        [sys.executable, str(folder / "run.py"), str(spec), str(folder / "store")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+SPEC = {
+    "name": "together",
+    "models": ["tiny"],
+    "tasks": ["generated_mood"],
+    "seeds": [1, 2],
+    "methods": ["base", fragile("a"), fragile("b")],
+    "training": {"steps": 4, "batch_size": 4, "validations": 1, "max_length": 64},
+    "limits": {"train": 16, "validation": 8, "test": 8},
+}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_two_runs_on_one_store_do_every_step_once_and_both_end(
     tmp_path: Path, log: Path
 ) -> None:
-    runs = [start(tmp_path) for _ in range(2)]
-    outputs = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], outputs
+    settings = {"store": tmp_path / "store", "workers": 1, "measure_costs": False}
+    runs = [FORK.Process(target=run, args=(SPEC,), kwargs=settings) for _ in range(2)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join(timeout=300)
+    assert [one.exitcode for one in runs] == [0, 0]
     assert sorted(log.read_text().split()) == ["a", "a", "b", "b"], "one for each seed"
     with Store.open(tmp_path / "store", create=False) as store:
         assert sorted(kinds(store)) == [*["grade"] * 5, *["predict"] * 5, *["train"] * 4]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import kinds, missing, plan, work
 
+from in_process import kinds, missing, plan, work
 from peftbench.engine import host
 from peftbench.engine.adapter import AdapterRun
 from peftbench.planning.plan import Plan

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from in_process import InProcess
 
 import peftbench
+from in_process import workers_in_process
 from peftbench.api import Experiment
-from peftbench.engine import local
 from peftbench.errors import InvalidSpec
 from peftbench.results import results
 
@@ -42,8 +41,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     places = {"store": folder / "store", "data_dir": folder / "data"}
     spec = {"name": "published", "protocol": "peft-bench", **asked}
     experiment = Experiment(spec, **places)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(local, "LocalEngine", InProcess)
+    with workers_in_process():
         experiment.run(measure_costs=False)
     strict = Experiment({"name": "strict", **asked}, **places)
     strict._remember(strict.plan)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import InProcess, kinds, work
 
+from in_process import kinds, work, workers_in_process
 from peftbench.api import Experiment
-from peftbench.engine import local
 from peftbench.engine.regrade import Regraded
 from peftbench.errors import DataError, InvalidSpec, ModelError, OutOfMemory
 from peftbench.evaluation.predict import Predictor
@@ -67,8 +66,7 @@ def experiment(folder: Path, data_dir: Path, **changes: Any) -> Experiment:
 
 def run(asked: Experiment) -> Experiment:
     """Run in this process; the same experiment."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(local, "LocalEngine", InProcess)
+    with workers_in_process():
         asked.run(measure_costs=False)
     return asked
 
@@ -76,8 +74,7 @@ def run(asked: Experiment) -> Experiment:
 def look_again(asked: Experiment) -> list[str]:
     """As `peftbench robustness`; the labels of those that cannot be asked."""
     asked.with_robustness()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(local, "LocalEngine", InProcess)
+    with workers_in_process():
         return [one.label for one in asked.look_again()]
 
 

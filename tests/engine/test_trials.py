@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import TINY, kinds, missing, plan, work
 
+from in_process import TINY, kinds, missing, plan, work
 from peftbench.api import Experiment
 from peftbench.planning.plan import Plan
 from peftbench.planning.wanted import work_on

@@ -90,6 +90,7 @@ def test_prompt_of_a_config_keeps_what_a_method_must_keep(
     works_on(method, TINY_MODELS[model_type])
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_config_is_trained_and_its_adapter_scored_again(tmp_path: Path) -> None:
     """From a file to a trained adapter, and from that adapter to the same score."""
     config = write(tmp_path / "mine", LORA)

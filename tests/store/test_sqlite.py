@@ -310,7 +310,7 @@ def _die_between_files_and_row(folder: Path) -> None:
 
 
 def test_kill_between_files_and_row_is_no_result(store: Store) -> None:
-    context = multiprocessing.get_context("forkserver")
+    context = multiprocessing.get_context("spawn")
     process = context.Process(target=_die_between_files_and_row, args=(store.folder,))
     process.start()
     process.join(60)

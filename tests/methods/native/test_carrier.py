@@ -67,9 +67,18 @@ def test_peft_opens_the_folder_under_another_name_and_lazily(
     torch.testing.assert_close(logits(opened), logits(adapted))
 
 
-@pytest.mark.parametrize("order", ["import peftbench, peft", "import peft, peftbench"])
-def test_importing_peftbench_is_enough(order: str, tmp_path: Path) -> None:
-    """In a process of its own: nothing but the two imports, in either order."""
+@pytest.mark.parametrize(
+    ("order", "compiler"),
+    [
+        # Others ask whether peft is there long before it is imported.
+        ("import peftbench, importlib.util; importlib.util.find_spec('peft'); import peft",
+         False),
+        ("import peft, peftbench", True),
+    ],
+)  # fmt: skip
+def test_importing_peftbench_is_enough(order: str, compiler: bool, tmp_path: Path) -> None:
+    """In a process of its own: nothing but the two imports, in either order; peft imports
+    the compiler of torch where it comes first."""
     method = methods.get("ssf")()
     adapted = moved(method.attach(tiny_llama()))
     method.save(adapted, tmp_path)
@@ -77,12 +86,14 @@ def test_importing_peftbench_is_enough(order: str, tmp_path: Path) -> None:
         f"{order}\n"
         "from peftbench.testing import tiny_llama\n"
         f"opened = peft.PeftModel.from_pretrained(tiny_llama(), {str(tmp_path)!r})\n"
-        "print(type(opened.base_model).__name__)"
+        "print(type(opened.base_model).__name__)\n"
+        "import os, sys; assert 'TORCHDYNAMO_DISABLE' not in os.environ\n"
+        "print('torch._inductor.compile_fx' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "NativeModel"
+    assert done.stdout.split() == ["NativeModel", str(compiler)]
 
 
 def test_importing_peftbench_imports_no_peft() -> None:
