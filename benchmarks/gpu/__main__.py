@@ -24,7 +24,7 @@ from benchmarks.gpu.size import Size
 from peftbench.manifest import git_state, now, packages, system
 
 PARTS = (
-    "ceilings", "repeatable", "costs", "recipe", "workers", "methods", "kill", "suite",
+    "ceilings", "repeatable", "costs", "predicted", "recipe", "workers", "methods", "kill", "suite",
 )  # fmt: skip
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             f"no such parts: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
         )
     options.out.mkdir(parents=True, exist_ok=True)
-    with Size.of(toy=options.toy, methods=options.methods) as size:
+    with Size.of(
+        options.out, toy=options.toy, methods=options.methods, workers=options.workers
+    ) as size:
         return max([_do(part, size, options.out) for part in parts], default=0)
 
 
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=RESULTS, help="default: benchmarks/results"
     )
+    parser.add_argument("--workers", default="1,2,4,8", help="of the part `workers`")
     parser.add_argument("--toy", action="store_true", help="at the size of a CPU")
     return parser
 

@@ -22,7 +22,7 @@ BATCH = 16
 def run(size: Size) -> dict[str, Any]:
     """Seconds of both, on the same model and rows."""
     task = "gsm8k" if size.data_dir and not size.is_toy else "generated_sums"
-    steps, answers = size.choose((60, 64), (2, 4))
+    steps, answers = size.choose((40, 16), (2, 4))
     length = size.choose(384, 96)
     ours = _ours(size, task, steps, answers, length)
     usual = _usual(size, task, steps, answers, length)

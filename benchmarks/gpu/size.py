@@ -30,17 +30,20 @@ class Size:
     """What the parts are run on."""
 
     folder: Path
+    results: Path  # where the parts' files are
     is_toy: bool
     methods: tuple[str, ...]  # of the part of that name; empty: all
+    workers: tuple[int, ...]  # how many, of the part of that name
     device_name: str = field(default_factory=device_kind)
 
     @classmethod
     @contextmanager
-    def of(cls, *, toy: bool, methods: str) -> Iterator[Size]:
+    def of(cls, results: Path, *, toy: bool, methods: str, workers: str) -> Iterator[Size]:
         """A size with a folder for models and stores, which goes at the end."""
         with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
             named = tuple(name for name in methods.split(",") if name)
-            yield cls(Path(folder), toy, named)
+            counts = tuple(map(int, workers.split(",")))
+            yield cls(Path(folder), results, toy, named, counts)
 
     @property
     def device(self) -> torch.device:

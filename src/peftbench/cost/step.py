@@ -41,7 +41,7 @@ def training_batch(
 ) -> Batch:
     """Fixed token ids; the answers are the last `answer_length` of each row, or all."""
     ids = tokens(vocabulary, batch, length, device)
-    ids[:, 0] = ids[0, 0]  # the one token that is prompt alone: all rows share it
+    ids[:, 0] = ids[0, 0].clone()  # the one token that is prompt alone: all rows share it
     # Where they are is known without data too: how many decides the shape of the logits.
     answers = torch.zeros(batch, length, dtype=torch.bool, device="cpu")
     answers[:, -(answer_length or length) :] = True
