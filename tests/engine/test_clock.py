@@ -56,15 +56,16 @@ def test_phases_of_a_cell_add_up_to_its_wall_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """All but what the ledger takes, and the check of the base after the last step: a step
-    cannot tell how long it took to write it."""
+    cannot tell how long it took to write it. In processor time, which no other process moves."""
+    monkeypatch.setattr(PhaseClock.__init__, "__defaults__", (time.thread_time,))
     made = plan(methods=[method], tasks=["generated_sums"])
     spent: list[float] = []
     real = Results.commit
 
     def commit(self: Results, *arguments: Any, **more: Any) -> bool:
-        start = time.perf_counter()
+        start = time.thread_time()
         found = real(self, *arguments, **more)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.thread_time() - start)
         return found
 
     with Store.open(tmp_path / "store") as store:
@@ -77,9 +78,9 @@ def test_phases_of_a_cell_add_up_to_its_wall_time(
         claimed = queue.claim("me", lease_seconds=60)
         assert claimed is not None
         unit = Unit(claimed.work, claimed.lease, store, host)
-        start = time.perf_counter()
+        start = time.thread_time()
         assert unit.do() == "finished"
-        wall = time.perf_counter() - start - sum(spent)
+        wall = time.thread_time() - start - sum(spent)
         [record] = store.records(made.cells).values()
     assert record.wall_seconds == pytest.approx(sum(record.seconds.values()), abs=0.01)
     assert record.wall_seconds == pytest.approx(wall, rel=0.02, abs=0.1)
