@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from peftbench.planning import workers
-from peftbench.planning.fit import HEADROOM
 from peftbench.planning.memory_forecast import MemoryForecast
 from peftbench.planning.plan import Plan, make_plan
 from peftbench.planning.workers import default_workers, share_of_memory
@@ -51,7 +50,7 @@ def test_a_gpu_has_as_many_as_hold_the_largest_cell(
         return needed[cell.method.name]
 
     monkeypatch.setattr(MemoryForecast, "bytes_of", of)
-    each = int(10 * GB * HEADROOM) + workers._CONTEXT_BYTES
+    each = int(10 * GB * workers._ROOM) + workers._CONTEXT_BYTES
     for memory, expected in ((each - 1, 1), (each + 1, 1), (2 * each + 1, 2)):
         machine(gpus=1, gpu_memory=memory)
         assert default_workers(made) == expected

@@ -10,15 +10,17 @@ from peftbench.planning.fit import HEADROOM
 from peftbench.planning.memory_forecast import MemoryForecast
 from peftbench.planning.plan import Plan
 
-#: More processes than these share a GPU to no gain (docs/decisions/0101).
+#: Processes that share a GPU at most; see docs/decisions/0101.
 MOST_PER_GPU = 4
+#: Of what training needs at its peak: evaluation may need as much, and none may run out.
+_ROOM = 2 * HEADROOM
 #: What a process takes of a GPU before it holds any tensor: context and kernels.
 _CONTEXT_BYTES = 600_000_000
 
 
 def default_workers(plan: Plan) -> int:
     """On a CPU one per core. On every GPU as many as hold the plan's largest cell side by
-    side, and have a core each; one where that cannot be told."""
+    side with room to spare, and have a core each; one where that cannot be told."""
     cores = len(os.sched_getaffinity(0))
     gpus = len(visible_gpus())
     memory = gpu_memory_bytes() if gpus else None
@@ -41,4 +43,4 @@ def _side_by_side(plan: Plan, memory: int | None) -> int:
     told = [one for one in needed if one is not None]
     if memory is None or len(told) < len(needed):
         return 1
-    return int(memory / (max(told, default=0) * HEADROOM + _CONTEXT_BYTES))
+    return int(memory / (max(told, default=0) * _ROOM + _CONTEXT_BYTES))
