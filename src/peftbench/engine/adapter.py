@@ -182,7 +182,7 @@ class AdapterRun:
         self, adapted: nn.Module, task: Task, examples: Sequence[Example], chooses: Any
     ) -> float:
         with self.clock.phase("validate"):
-            predictor = Predictor(adapted, self.encoder, self.max_length)
+            predictor = Predictor.of(adapted, self.method, self.encoder, self.max_length)
             outputs = predictor.predict(
                 task,
                 [example.prompt for example in examples],

@@ -162,7 +162,8 @@ class Unit:
             rows = self.host.rows(step)
         encoder = encoder_of(step, base)
         with clock.phase("evaluate"):
-            predictor = Predictor(adapted, encoder, longest_input(step, method, base))
+            longest = longest_input(step, method, base)
+            predictor = Predictor.of(adapted, method, encoder, longest)
             prompts = [example.prompt for example in rows.examples]
             extras = [example.extra for example in rows.examples]
             task = self._task

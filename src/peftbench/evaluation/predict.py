@@ -8,9 +8,10 @@ give the same outputs. The likelihood of each label comes from the same pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -20,6 +21,8 @@ from peftbench.encoding.encode import Encoded, Encoder
 from peftbench.encoding.logits import answer_logits
 from peftbench.errors import OutOfMemory
 from peftbench.evaluation.sampling import Drawn, uniforms
+from peftbench.methods import Method
+from peftbench.models._padding import unharmed_length
 from peftbench.spec import Sampling
 from peftbench.tasks import Task
 
@@ -37,12 +40,27 @@ class Output:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model that answers prompts; `max_length` bounds prompt and answer in tokens."""
+    """A model that answers prompts; `max_length` bounds prompt and answer in tokens.
+
+    `tokens_before` are those that the method puts before every prompt, as inputs or into the
+    cache. Rows whose answers padding would change are decoded beside rows of their length.
+    """
 
     model: nn.Module
     encoder: Encoder
     max_length: int
+    tokens_before: int = 0
     batch_tokens: int = 8192
+
+    @classmethod
+    def of(
+        cls, adapted: nn.Module, method: Method, encoder: Encoder, max_length: int
+    ) -> Self:
+        """Of a model with a method on it."""
+        before = [
+            getattr(method, name, 0) for name in ("num_virtual_tokens", "prefix_tokens")
+        ]
+        return cls(adapted, encoder, max_length, tokens_before=max(before))
 
     def predict(
         self, task: Task, prompts: Sequence[str], extras: Sequence[Mapping[str, Any]] = ()
@@ -159,7 +177,9 @@ class Predictor:
             for i, row in zip(chosen, written[:, length:].tolist(), strict=True):
                 texts[i] = self.encoder.decode(row)
 
-        self._in_batches([len(row) + max_new_tokens for row in ids], decode)
+        unharmed = unharmed_length(self.model)
+        mixed = math.inf if unharmed is None else unharmed - self.tokens_before
+        self._in_batches([len(row) + max_new_tokens for row in ids], decode, mixed)
         return texts
 
     def bound(self, task: Task) -> int:
@@ -175,11 +195,14 @@ class Predictor:
         return sum(len(self.encoder.prompt(prompt)) > room for prompt in prompts)
 
     def _in_batches(
-        self, lengths: Sequence[int], work: Callable[[Sequence[int]], None]
+        self,
+        lengths: Sequence[int],
+        work: Callable[[Sequence[int]], None],
+        mixed: float = math.inf,
     ) -> None:
-        """Longest first, so that what does not fit fails early; halved if it does not."""
-        limit = self.batch_tokens
-        pending = list(_batches(lengths, limit))
+        """Longest first, so that what does not fit fails early; halved if it does not. Above
+        the length `mixed`, all rows of a batch are equally long."""
+        pending = list(_batches(lengths, self.batch_tokens, mixed))
         while pending:
             chosen = pending.pop(0)
             try:
@@ -210,10 +233,16 @@ class LabelScores:
     log_likelihoods: tuple[float, ...]
 
 
-def _batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Rows of similar length whose padded size stays within `tokens`."""
+def _batches(
+    lengths: Sequence[int], tokens: int, mixed: float = math.inf
+) -> Iterator[list[int]]:
+    """Rows of similar length whose padded size stays within `tokens`; of equal length above
+    `mixed`."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     while order:
-        size = max(1, tokens // max(1, lengths[order[0]]))
+        longest = lengths[order[0]]
+        size = max(1, tokens // max(1, longest))
+        if longest > mixed:
+            size = min(size, sum(lengths[i] == longest for i in order))
         yield order[:size]
         order = order[size:]
