@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: quickstart test nightly coverage install tiny lint
+.PHONY: quickstart test nightly coverage lowest install tiny lint
 
 quickstart: install
 	$(BIN)/peftbench run quickstart --store runs/quickstart
@@ -18,12 +19,17 @@ nightly:
 coverage:
 	$(MAKE) test PYTEST_ARGUMENTS="--cov=peftbench --cov-report=term-missing:skip-covered"
 
+# On the lowest versions that pyproject.toml admits, with Python 3.11; their file says how a
+# resolver found them.
+lowest:
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint $(CONSTRAINTS) torch
+	$(BIN)/python -m pip install --quiet $(PIP_ARGUMENTS) --constraint $(CONSTRAINTS) --editable ".[dev]"
 	touch $@
 
 # Pre-train the embedded model again; see recipes/tiny/README.md.

@@ -32,7 +32,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "gemma2": {"sliding_window": 16},
     "gpt_oss": {"sliding_window": 16, **EXPERTS},
     "gpt_neo": {
-        "num_layers": 2, "num_heads": 4, "num_key_value_heads": 4, "window_size": 16,
+        "num_layers": 2, "num_heads": 4, "num_key_value_heads": 4, "head_dim": 8, "window_size": 16,
         "attention_types": [[["global", "local"], 1]],
     },
     "jamba": {

@@ -13,6 +13,8 @@ A few things need a hand there, and get it for as long as the context lasts:
   of products are cast here.
 - singular vectors: their order in memory decides whether a part of them is a copy.
 - permutations: of the entries of a large weight they take seconds, and any order will do.
+- samples of a gamma distribution: before torch 2.13 they have no shape, and any will do.
+- data: before torch 2.13 a parameter that was made on the CPU takes none without numbers.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
 - single numbers that a method asks for, where it says that zeros will do.
 """
@@ -54,6 +56,7 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             stack.enter_context(
                 patch.object(_config, "meta_nonzero_assume_all_nonzero", new=True)
             )
+        stack.enter_context(_Data())
         autocast = stack.enter_context(_Autocast())
         for owner, name, stand_in in (
             (torch, "clear_autocast_cache", autocast.cached.clear),
@@ -72,6 +75,7 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             (torch.Tensor, "cpu", _stay(torch.Tensor.cpu)),
             (torch.linalg, "svd", _svd(torch.linalg.svd)),
             (torch, "randperm", _in_order),
+            (torch, "_standard_gamma", torch.clone),
             *_file_functions(),
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
@@ -93,6 +97,19 @@ class _Zeros(TorchDispatchMode):
             return torch.zeros((), dtype=args[0].dtype).item()
         if func is torch.ops.aten.equal.default and args[0].is_meta:
             return args[0].shape == args[1].shape
+        return func(*args, **(kwargs or {}))
+
+
+class _Data(TorchFunctionMode):
+    """The data that a tensor is given comes to where the tensor is."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """See `TorchFunctionMode`."""
+        given = torch.Tensor.data.__set__  # type: ignore[attr-defined]  # a descriptor
+        if func == given and args[1].is_meta:
+            args = (args[0], torch.zeros_like(args[1], device=args[0].device))
         return func(*args, **(kwargs or {}))
 
 
