@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -172,3 +173,48 @@ def test_trained_models_predict_their_kind_of_text(
             for model in (base.model, untrained)
         )
     assert learnt < 0.6 * random
+
+
+def saved(folder: Path, model_type: str, **config: Any) -> Path:
+    """A model of random weights with the embedded tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    sizes = {
+        "vocab_size": 1024, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    made = AutoConfig.for_model(model_type, **{**sizes, **config})
+    AutoModelForCausalLM.from_config(made).save_pretrained(folder)
+    tiny = resolve(ModelChoice(name="tiny")).location
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_sees_what_comes_later_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "bert", initializer_range=0.3)
+    with pytest.raises(
+        ModelError, match="no causal language model: its logits change with"
+    ):
+        loaded(folder)
+    loaded(saved(tmp_path, "bert", initializer_range=0.3, is_decoder=True))
+
+
+def test_a_pad_token_without_an_embedding_does_no_harm(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "llama")
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    config["pad_token"] = "<|far out|>"
+    file.write_text(json.dumps(config))
+    base = loaded(folder)
+    assert base.tokenizer.pad_token_id == base.tokenizer.eos_token_id
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path, "llama")
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    config["eos_token"] = "<|far out|>"
+    file.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"token of the end .* is number 1024, .* of 1024"):
+        loaded(folder)

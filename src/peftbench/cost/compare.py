@@ -31,6 +31,12 @@ class NoCost:
     reason: str
 
 
+def said_in_a_line(error: Exception) -> str:
+    """What went wrong, with the kind of what a library raised."""
+    kind = "" if isinstance(error, PeftbenchError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".splitlines()[0]
+
+
 def default_probe(
     config: Mapping[str, Any], repeats: int = 5, precision: Precision = "float32"
 ) -> Probe:
@@ -84,8 +90,8 @@ def measure_all(
             on_method(choice.label)
             try:
                 yield meter.cost(cell_method(choice, method), method)
-            except (PeftbenchError, RuntimeError) as error:
-                yield NoCost(choice.label, str(error))
+            except Exception as error:  # a library's, of any kind: others can be measured
+                yield NoCost(choice.label, said_in_a_line(error))
                 if not meter.base.is_intact():
                     meter.base = load(source, model.dtype)
 

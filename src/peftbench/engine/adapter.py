@@ -82,6 +82,7 @@ class AdapterRun:
             with self.clock.phase("check"):
                 self.initial_sha256 = state_sha256(adapted) if self.method.trains else None
             count = sum(p.numel() for p in trainable(adapted).values())
+            self._check_count(count)
             run = self._train(adapted, data) if data else None
             if run is not None and run.is_pruned:
                 return self._outcome(run, fit, count), None
@@ -108,6 +109,17 @@ class AdapterRun:
             raise
         outcome = self._outcome(run, fit, count)
         return outcome.model_copy(update={"stored_bytes": size}), loaded
+
+    def _check_count(self, count: int) -> None:
+        """Raises `CheckFailed` where another number of parameters is trained than budgets and
+        tables count with."""
+        planned = self.method.trainable_parameters(self.base.shapes)
+        if count != planned:
+            raise CheckFailed(
+                f"{self.settings.name} trains {count:,} parameters on this model, and "
+                f"{planned:,} by its own account: it reaches other modules than those it "
+                "counts. Name its target_modules, or use another method."
+            )
 
     def manifest(self) -> Manifest:
         """Provenance of this run so far."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from peftbench.cost.alone import alone
+from peftbench.cost.compare import said_in_a_line
 from peftbench.cost.meter import Meter
 from peftbench.engine.host import ModelHost
-from peftbench.errors import PeftbenchError
 from peftbench.methods._build import rebuild
 from peftbench.spec import ModelChoice
 from peftbench.store import Claimed, Store
@@ -29,9 +29,9 @@ def measure(
         meter = Meter(host.base(step.base), model, step.probe)
         try:
             cost = meter.cost(settings, rebuild(settings))
-        except (PeftbenchError, RuntimeError) as error:
+        except Exception as error:  # a library's, of any kind
             host.distrust()
-            return str(error).splitlines()[0]
+            return said_in_a_line(error)
     store.results.commit(claimed.lease, step, cost)
     host.check()
     return ""

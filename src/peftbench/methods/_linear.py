@@ -23,9 +23,11 @@ NOT_LINEAR: Mapping[str, str] = {
 class LinearMethod(PeftMethod):
     """A method that puts a small module on every targeted linear layer.
 
-    Beside its configuration, a file states what one layer trains (`layer_parameters`); where
-    layers share parameters, it states `trainable_parameters` instead. A setting whose common
-    value cannot fit a small model is made to fit; its file says how.
+    Linear layers are those of attention and of dense feed-forward networks; a mixture's experts
+    and its router are not. Beside its configuration, a file states what one layer trains
+    (`layer_parameters`); where layers share parameters, it states `trainable_parameters`
+    instead. A setting whose common value cannot fit a small model is made to fit; its file
+    says how.
     """
 
     target_modules: str | tuple[str, ...] = linear_layers()
@@ -50,9 +52,12 @@ class LinearMethod(PeftMethod):
         self.peft_fields(shapes)
 
     def peft_fields(self, shapes: Shapes) -> dict[str, Any]:
-        """The targets too."""
-        self.layers(shapes)
+        """The targets too. Where a model has experts, "all-linear" is spelled out: `peft` means
+        experts and router by it, which are no linear layers; they stay frozen."""
+        found = self.layers(shapes)
         names = self.target_modules
+        if isinstance(names, str) and shapes.has_experts:
+            names = tuple(dict.fromkeys(layer.leaf for layer in found))
         where = {"target_modules": names if isinstance(names, str) else list(names)}
         return where | super().peft_fields(shapes)
 

@@ -95,10 +95,42 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
         )
     model.name_or_path = model.config._name_or_path = source.written_name
     model = model.to(device).eval().requires_grad_(False)
-    if tokenizer.pad_token_id is None:
+    rows = model.get_input_embeddings().num_embeddings
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
         # Padding is never attended to, so any token will do.
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
+    _check_tokens(source, tokenizer, rows)
+    _check_causal(source, model)
     return BaseModel(source, model, tokenizer, Shapes.of(model), fingerprint(model))
+
+
+def _check_tokens(
+    source: ModelSource, tokenizer: PreTrainedTokenizerBase, rows: int
+) -> None:
+    """Raises `ModelError` where a token that every prompt may have has no embedding."""
+    for name, token in (
+        ("end", tokenizer.eos_token_id),
+        ("beginning", tokenizer.bos_token_id),
+    ):
+        if token is not None and token >= rows:
+            raise ModelError(
+                f"The token of the {name} in the tokenizer of {source.name} is number {token}, "
+                f"and the model has embeddings of {rows} tokens: they do not belong together."
+            )
+
+
+@torch.no_grad()
+def _check_causal(source: ModelSource, model: PreTrainedModel) -> None:
+    """Raises `ModelError` where what stands later changes what the model says before it: such a
+    model sees the answers that it is trained on."""
+    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[:, :3].float()
+    difference = float((logits[0] - logits[1]).abs().max())
+    if difference > 1e-2 * float(logits.abs().max()):
+        raise ModelError(
+            f"{source.name} is no causal language model: its logits change with tokens that "
+            "come later. Encoders cannot be benchmarked here; choose a model that writes text."
+        )
 
 
 @torch.no_grad()

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+#: Fields of a config that say how many experts there are.
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+
+
 @dataclass(frozen=True)
 class Linear:
     """One linear layer: y = W x (+ b), with W of shape (d_out, d_in).
@@ -58,6 +62,11 @@ class Shapes:
         """Width of the keys (and of the values) of one layer."""
         return self.num_kv_heads * self.head_dim
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether tokens are sent to some of several feed-forward networks."""
+        return any((self.config or {}).get(name) for name in _EXPERTS)
+
     def called(self, leaf: str) -> tuple[Linear, ...]:
         """The linear layers whose name ends in `leaf`, such as "v_proj"."""
         return tuple(linear for linear in self.linears if linear.leaf == leaf)
@@ -79,7 +88,9 @@ class Shapes:
 
         config = model.config
         head = model.get_output_embeddings()
-        heads = config.num_attention_heads
+        heads = (
+            getattr(config, "num_attention_heads", None) or 0
+        )  # recurrent ones have none
         return cls(
             model_type=config.model_type,
             vocab_size=config.vocab_size,
@@ -87,7 +98,8 @@ class Shapes:
             num_layers=config.num_hidden_layers,
             num_heads=heads,
             num_kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-            head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            head_dim=getattr(config, "head_dim", None)
+            or (config.hidden_size // heads if heads else 0),
             parameters=sum(p.numel() for p in model.parameters()),
             linears=tuple(
                 found

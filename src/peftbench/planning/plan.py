@@ -15,6 +15,7 @@ from peftbench.methods._budget import solve
 from peftbench.methods._build import about, build, cell_method
 from peftbench.models import ModelSource, Shapes, resolve
 from peftbench.models._device import resolved_dtype, resolved_precision
+from peftbench.planning.attachment import check_attachment
 from peftbench.planning.perturbed import perturbed_sets
 from peftbench.spec import (
     Benchmark,
@@ -60,6 +61,7 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     sources = [(choice, resolve(choice)) for choice in benchmark.models]
     for model, source in sources:
         _check_supported(model, source, built)
+        check_attachment(model.name, source, built)
     perturbed, without_rows = (
         perturbed_sets(benchmark, data_dir) if benchmark.robust else ({}, ())
     )
