@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -17,8 +20,9 @@ from peftbench import methods
 from peftbench.cost import holes
 from peftbench.cost.count import Counted, Inputs, count
 from peftbench.cost.predict import model_without_data, predict
-from peftbench.cost.without_data import Device
+from peftbench.cost.without_data import without_data
 from peftbench.errors import ModelError
+from peftbench.models._device import Device
 from peftbench.testing import tiny_llama
 
 INPUTS = Inputs(inference=(1, 12), training=(2, 16))
@@ -153,7 +157,6 @@ def test_a_file_with_a_hole_has_the_size_of_one_with_numbers(tmp_path: Path) -> 
 
 
 def test_nothing_stays_patched(base: PreTrainedModel) -> None:
-    import safetensors.torch
     from torch.nn import functional
 
     def patched() -> tuple[Any, ...]:
@@ -172,3 +175,21 @@ def test_nothing_stays_patched(base: PreTrainedModel) -> None:
 def test_an_unknown_type_is_explained() -> None:
     with pytest.raises(ModelError, match="no causal language model of type 'nonesuch'"):
         model_without_data({"model_type": "nonesuch"}, name="x", dtype="float32")
+
+
+def test_what_is_imported_without_data_reads_files_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "peft_of_late.py").write_text("from safetensors.torch import load_file\n")
+    module = "peft.of_late"
+    spec = importlib.util.spec_from_file_location(module, tmp_path / "peft_of_late.py")
+    assert spec
+    assert spec.loader
+    late = importlib.util.module_from_spec(spec)
+    with without_data("cpu"):
+        sys.modules[module] = late
+        spec.loader.exec_module(late)
+    try:
+        assert late.load_file is safetensors.torch.load_file
+        safetensors.torch.save_file({"x": torch.ones(2)}, tmp_path / "x.safetensors")
+        assert late.load_file(tmp_path / "x.safetensors")["x"].tolist() == [1.0, 1.0]
+    finally:
+        del sys.modules[module]

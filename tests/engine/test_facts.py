@@ -28,7 +28,7 @@ def test_shares_of_selected_tokens_are_in_the_record_and_shown(tmp_path: Path) -
     )
     with Experiment.open(tmp_path) as experiment:
         record = experiment.record("ts-bottleneck/generated_mood/1")
-    assert record.status == "finished"
+    assert record.status == "finished", record.error
     facts = record.facts
     assert all(name.startswith("tokens selected, model.layers.") for name in facts)
     assert len(facts) >= 2

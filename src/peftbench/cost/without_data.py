@@ -22,7 +22,7 @@ A few things need a hand there, and get it for as long as the context lasts:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -36,6 +36,8 @@ from torch.utils._pytree import tree_map_only
 from peftbench.cost import holes
 from peftbench.models._device import Device
 
+#: Packages that keep safetensors' functions under names of their own.
+_READ_FILES = ("safetensors", "peft", "peftbench", "transformers")
 #: Widest head that CUDA's flash kernel takes.
 _WIDEST_FLASH_HEAD = 256
 
@@ -76,9 +78,9 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             (torch.linalg, "svd", _svd(torch.linalg.svd)),
             (torch, "randperm", _in_order),
             (torch, "_standard_gamma", torch.clone),
-            *_file_functions(),
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
+        stack.enter_context(_holes_for_files())
         yield
 
 
@@ -264,19 +266,28 @@ def _in_order(n: int, *, generator: Any = None, **keywords: Any) -> torch.Tensor
     return torch.arange(n, **keywords)
 
 
-def _file_functions() -> list[tuple[Any, str, Callable[..., Any]]]:
-    """Wherever safetensors' functions are known by a name, those of `holes` for them."""
+@contextmanager
+def _holes_for_files() -> Iterator[None]:
+    """Wherever safetensors' functions are known by a name, those of `holes` for them; also
+    in modules that are imported meanwhile, which have them back afterwards."""
     from safetensors import torch as safetensors
 
-    stand_ins: dict[int, Callable[..., Any]] = {
-        id(safetensors.save_file): holes.save_file,
-        id(safetensors.load_file): holes.load_file,
+    stand_ins = {
+        safetensors.save_file: holes.save_file,
+        safetensors.load_file: holes.load_file,
     }
-    return [
-        (module, name, stand_ins[id(value)])
-        for module in list(sys.modules.values())
-        if getattr(module, "__name__", "").partition(".")[0]
-        in ("safetensors", "peft", "peftbench", "transformers")
-        for name, value in list(vars(module).items())
-        if id(value) in stand_ins
-    ]
+    _exchange(stand_ins)
+    try:
+        yield
+    finally:
+        _exchange({stand_in: function for function, stand_in in stand_ins.items()})
+
+
+def _exchange(functions: Mapping[Any, Any]) -> None:
+    by_id = {id(old): new for old, new in functions.items()}
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").partition(".")[0] not in _READ_FILES:
+            continue
+        for name, value in list(vars(module).items()):
+            if id(value) in by_id and module is not holes:
+                setattr(module, name, by_id[id(value)])
