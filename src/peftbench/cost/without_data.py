@@ -13,6 +13,7 @@ A few things need a hand there, and get it for as long as the context lasts:
   of products are cast here.
 - singular vectors: their order in memory decides whether a part of them is a copy.
 - permutations: of the entries of a large weight they take seconds, and any order will do.
+- parameters of distributions: whether they are in range is a question about numbers.
 - samples of a gamma distribution: before torch 2.13 they have no shape, and any will do.
 - data: before torch 2.13 a parameter that was made on the CPU takes none without numbers.
 - files: a tensor is written as its header and a hole of its size, and read as a shape.
@@ -78,6 +79,7 @@ def without_data(device: Device, *, zeros: bool = False) -> Iterator[None]:
             (torch.linalg, "svd", _svd(torch.linalg.svd)),
             (torch, "randperm", _in_order),
             (torch, "_standard_gamma", torch.clone),
+            (torch.distributions.Distribution, "_validate_args", False),
         ):
             stack.enter_context(patch.object(owner, name, stand_in))
         stack.enter_context(_holes_for_files())
@@ -103,16 +105,19 @@ class _Zeros(TorchDispatchMode):
 
 
 class _Data(TorchFunctionMode):
-    """The data that a tensor is given comes to where the tensor is."""
+    """Data without numbers given to a parameter on the CPU: torch before 2.13 refuses it."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """See `TorchFunctionMode`."""
-        given = torch.Tensor.data.__set__  # type: ignore[attr-defined]  # a descriptor
-        if func == given and args[1].is_meta:
-            args = (args[0], torch.zeros_like(args[1], device=args[0].device))
-        return func(*args, **(kwargs or {}))
+        try:
+            return func(*args, **(kwargs or {}))
+        except RuntimeError:
+            given = torch.Tensor.data.__set__  # type: ignore[attr-defined]  # a descriptor
+            if func != given or not args[1].is_meta:
+                raise
+            return func(args[0], torch.zeros_like(args[1], device=args[0].device))
 
 
 class _Autocast(TorchFunctionMode):
