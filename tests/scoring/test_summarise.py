@@ -662,6 +662,21 @@ def test_each_machine_is_listed_once() -> None:
     assert [m.host for m in bench.summary().manifests] == ["here", "there"]
 
 
+def test_a_machine_names_all_operators_that_cannot_be_repeated() -> None:
+    bench = Bench()
+    for seed, names in enumerate(((), ("put_",), None, ("cumsum", "put_"))):
+        bench.finish("lora", "sst2", seed, 0.5)
+        cell = bench.planned[-1].cell
+        record = bench.records[cell.id]
+        told = record.manifest.model_copy(update={"not_repeatable": names})
+        bench.records[cell.id] = record.model_copy(update={"manifest": told})
+    (machine,) = bench.summary().manifests
+    assert machine.not_repeatable == ("cumsum", "put_")
+    assert dict(machine_facts(machine))["Without repeatable kernels"] == "cumsum, put_"
+    repeatable = machine.model_copy(update={"not_repeatable": ()})
+    assert "Without repeatable kernels" not in dict(machine_facts(repeatable))
+
+
 def test_rows_of_a_table_hold_every_score_once() -> None:
     bench = Bench()
     bench.finish("lora", "sst2", 1, 0.5, others={"macro_f1": 0.4})

@@ -138,6 +138,11 @@ def machine_facts(manifest: Manifest) -> tuple[tuple[str, str], ...]:
             if manifest.programs_run_in
             else ()
         ),
+        *(
+            (("Without repeatable kernels", ", ".join(manifest.not_repeatable)),)
+            if manifest.not_repeatable
+            else ()
+        ),
         ("First record", manifest.started_at),
         ("Packages", ", ".join(f"{n} {v}" for n, v in sorted(manifest.packages.items()))),
     )

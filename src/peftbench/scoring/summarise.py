@@ -399,15 +399,13 @@ def _trouble(one: PlannedCell, record: Record | None) -> Trouble:
 
 
 def _distinct(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    """One manifest for each machine and set of versions."""
-    found = {
-        (
-            m.host,
-            tuple(sorted(m.packages.items())),
-            m.git_commit,
-            m.device,
-            m.ran_programs_unsafely,
-        ): m
-        for m in sorted(manifests, key=lambda m: m.programs_run_in is not None)
-    }
+    """One manifest for each machine and set of versions; it names all operators of its runs
+    that cannot be repeated."""
+    found: dict[tuple[Any, ...], Manifest] = {}
+    for one in sorted(manifests, key=lambda m: m.programs_run_in is not None):
+        packages = tuple(sorted(one.packages.items()))
+        key = one.host, packages, one.git_commit, one.device, one.ran_programs_unsafely
+        before = found[key].not_repeatable if key in found else None
+        names = {*(before or ()), *(one.not_repeatable or ())}
+        found[key] = one.model_copy(update={"not_repeatable": tuple(sorted(names))})
     return tuple(found.values())
