@@ -13,7 +13,7 @@ from peftbench.cost.costs import Cost, Memory
 from peftbench.errors import InvalidSpec
 from peftbench.evaluation.scores import Baseline, Score, Unavailable
 from peftbench.manifest import Manifest
-from peftbench.report.setup import method_table
+from peftbench.report.setup import machine_facts, method_table
 from peftbench.report.words import how_sure
 from peftbench.scoring import Summary, pscp, summarise, to_rows
 from peftbench.scoring.recommend import recommend
