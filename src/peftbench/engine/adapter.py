@@ -227,7 +227,7 @@ class AdapterRun:
         if not apart <= allowed:  # not a number is not the same either
             raise CheckFailed(
                 "The saved adapter does not compute what the trained one did: in float32, "
-                f"logits differ by {apart:.2g} of the largest, and rounding explains "
+                f"logits differ by {apart:.2g} of their size, and rounding explains "
                 f"{allowed:.2g}. The method's save and load do not fit together."
             )
         chooses = self.method.may_choose_no_token

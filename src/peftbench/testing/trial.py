@@ -28,7 +28,7 @@ _PADDING = 3
 #: A merged weight is rounded where both its parts were, and an update may be far larger than
 #: what is left of both: so many times `rounding`.
 MERGED = 10
-#: Least change of a logit that a few steps of training make in any method.
+#: Least `difference` that a few steps of training make in any method.
 _TRAINED = 1e-3
 
 
@@ -131,7 +131,7 @@ def assert_same(found: torch.Tensor, expected: torch.Tensor, share: float) -> No
     """Logits are those of one computation: no further apart than `share`, see `allowed`."""
     apart = difference(found, expected)
     assert apart <= share, (
-        f"logits differ by {apart:.2g} of the largest, and rounding explains {share:.2g}"
+        f"logits differ by {apart:.2g} of their size, and rounding explains {share:.2g}"
     )
 
 
@@ -139,7 +139,7 @@ def assert_changed(found: torch.Tensor, base: torch.Tensor, method: Method) -> f
     """Training has changed the logits, where the method trains; returns by how much."""
     change = difference(found, base)
     assert (change > _TRAINED) == method.trains, (
-        f"training changed the logits by {change:.2g} of the largest, and "
+        f"training changed the logits by {change:.2g} of their size, and "
         f"trains={method.trains}"
     )
     return change
