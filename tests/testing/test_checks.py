@@ -112,7 +112,7 @@ def _merges_into_float32(self: Any, adapted: Any) -> Any:
 def _merges_too_much_in_16_bits(self: Any, adapted: Any) -> Any:
     if adapted.dtype != torch.float32:
         name = next(name for name, _ in adapted.named_parameters() if "lora_B" in name)
-        adapted.get_parameter(name).data *= 1.2
+        adapted.get_parameter(name).data *= 3
     return Lora.merge(self, adapted)
 
 

@@ -20,9 +20,10 @@ from peftbench.training.seeds import trainable
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Of the numbers of a merged weight, in units in the last place, as a mean: one rounding of
-#: the sum is a third of one, and a base that is changed when attached was rounded before.
-_MERGED = 2
+#: Units in the last place of a merged weight, as a root mean square. One rounding of the sum is a
+#: third of one; FRoD, whose weight is a product of three factors in the type of the base, has
+#: five on a Qwen 2.
+_MERGED = 8
 
 
 def works_in_bfloat16(method: Method, model_factory: trial.ModelFactory) -> str:
@@ -81,8 +82,8 @@ def works_in(method: Method, model_factory: trial.ModelFactory, precision: str) 
             _is_merged(
                 merged, method.merge(method.load(narrow().float(), Path(folder))), dtype
             )
-            exact = trial.logits_in_float32(merged)
-            trial.assert_same(trial.logits(merged), exact, trial.allowed(merged, dtype))
+            whole = trial.logits_in_float32(merged)
+            trial.assert_same(trial.logits(merged), whole, trial.allowed(merged, dtype))
     noise = difference(held, trained)
     return f"logits differ by {noise:.2g} from those in float32"
 
