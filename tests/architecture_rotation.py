@@ -1,9 +1,9 @@
-"""Which methods are tried on which architectures today.
+"""Which methods are tried on which architectures, and in which precisions, today.
 
 All pairs take minutes, and hardly ever does one break alone. So a commit tries every method on
-`AT_ONCE` architectures, the next commit on the next ones, and those whose file the commit
-changes on all of them; `make nightly` tries all pairs. PEFTBENCH_ROTATION says it instead:
-a whole number, or `all`.
+`AT_ONCE` architectures, and on one in 16 bits; the next commit on the next ones, and those whose
+file the commit changes on all of them; `make nightly` tries all pairs. PEFTBENCH_ROTATION says it
+instead: a whole number, or `all`.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class Rotation:
         names = frozenset(f.replace("_", "-") for f in changed if f[0] != "_")
         return cls(int(count), f"{count} commits", names)
 
-    def chosen(self, name: str, architectures: Sequence[str]) -> list[str]:
+    def chosen(
+        self, name: str, architectures: Sequence[str], at_once: int = AT_ONCE
+    ) -> list[str]:
         """The architectures, in their own order, on which this method is tried."""
         if self.position is None or name in self.changed:
             return list(architectures)
         # A hash, so that each commit tries every architecture with some methods.
-        start = zlib.crc32(name.encode()) + self.position * AT_ONCE
-        places = {(start + step) % len(architectures) for step in range(AT_ONCE)}
+        start = zlib.crc32(name.encode()) + self.position * at_once
+        places = {(start + step) % len(architectures) for step in range(at_once)}
         return [architectures[place] for place in sorted(places)]
 
     def __str__(self) -> str:

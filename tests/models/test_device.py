@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from peftbench.errors import InvalidSpec
 from peftbench.models import _device
 from peftbench.models._device import (
     gpu_memory_bytes,
@@ -31,11 +32,13 @@ def test_training_is_mixed_where_a_gpu_multiplies_bfloat16(
 ) -> None:
     import torch
 
-    assert resolved_precision("auto", "cpu") == "float32"
-    assert resolved_precision("bfloat16", "cpu") == "bfloat16"
-    assert resolved_precision("float32", "cuda") == "float32"
+    assert resolved_precision("auto", "float32", "cpu") == "float32"
+    assert resolved_precision("bfloat16", "float32", "cpu") == "bfloat16"
+    assert resolved_precision("float32", "bfloat16", "cuda") == "float32"
     monkeypatch.setattr(_device, "gpu_name", lambda: None)
-    assert resolved_precision("auto", "cuda") == "bfloat16", "of a GPU that is not here"
+    assert resolved_precision("auto", "bfloat16", "cuda") == "bfloat16", (
+        "of a GPU that is not here"
+    )
     monkeypatch.setattr(_device, "gpu_name", lambda: "Some GPU")
     for is_native, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(
@@ -43,7 +46,14 @@ def test_training_is_mixed_where_a_gpu_multiplies_bfloat16(
             "is_bf16_supported",
             lambda including_emulation, native=is_native: native,
         )
-        assert resolved_precision("auto") == expected
+        assert resolved_precision("auto", "bfloat16") == expected
+
+
+def test_float16_and_bfloat16_do_not_mix() -> None:
+    assert resolved_precision("auto", "float16", "cuda") == "float32"
+    assert resolved_precision("float32", "float16", "cuda") == "float32"
+    with pytest.raises(InvalidSpec, match="bfloat16 does not go with weights in float16"):
+        resolved_precision("bfloat16", "float16", "cpu")
 
 
 @pytest.fixture

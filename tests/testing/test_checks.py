@@ -88,6 +88,41 @@ def _refuses_nothing(self: Any, adapted: Any) -> Any:
     return adapted
 
 
+def _loads_in_the_type_of_the_base(self: Any, model: Any, folder: Path) -> Any:
+    adapted = Lora.load(self, model, folder)
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.to(model.dtype)
+    return adapted
+
+
+def _saves_in_the_type_of_the_base(self: Any, adapted: Any, folder: Path) -> None:
+    kept = {n: p.data for n, p in adapted.named_parameters() if "lora_" in n}
+    for name in kept:
+        adapted.get_parameter(name).data = kept[name].to(adapted.dtype)
+    Lora.save(self, adapted, folder)
+    for name, data in kept.items():
+        adapted.get_parameter(name).data = data
+
+
+def _merges_into_float32(self: Any, adapted: Any) -> Any:
+    return Lora.merge(self, adapted).float()
+
+
+def _merges_too_much_in_16_bits(self: Any, adapted: Any) -> Any:
+    if adapted.dtype != torch.float32:
+        name = next(name for name, _ in adapted.named_parameters() if "lora_B" in name)
+        adapted.get_parameter(name).data *= 3
+    return Lora.merge(self, adapted)
+
+
+def _returns_float32(self: Any, model: Any) -> Any:
+    adapted = Lora.attach(self, model)
+    block = adapted.base_model.model.model.layers[0].mlp
+    block.register_forward_hook(lambda _module, _arguments, output: output.float())
+    return adapted
+
+
 BROKEN: list[tuple[str, Any, dict[str, Callable[..., Any]], str]] = [
     ("starts_as_declared", BitFit, {"attach": _random_bias}, "logits differ by"),
     ("starts_as_declared", Lora, {"identity_at_start": False}, "differ by only 0"),  # type: ignore[dict-item]
@@ -118,6 +153,38 @@ BROKEN: list[tuple[str, Any, dict[str, Callable[..., Any]], str]] = [
         {"attach": _leaves_positions_to_peft},
         "3 padding tokens",
     ),
+    ("works_in_float16", PromptTuning, {"attach": _in_bfloat16}, "must be float32"),
+    (
+        "works_in_bfloat16",
+        Lora,
+        {"load": _loads_in_the_type_of_the_base},
+        "logits differ by",
+    ),
+    (
+        "works_in_float16",
+        Lora,
+        {"load": _loads_in_the_type_of_the_base},
+        "logits differ by",
+    ),
+    (
+        "works_in_bfloat16",
+        Lora,
+        {"save": _saves_in_the_type_of_the_base},
+        "must be float32",
+    ),
+    ("works_in_float16", Lora, {"merge": _merges_into_float32}, "has weights in"),
+    (
+        "works_in_bfloat16",
+        Lora,
+        {"merge": _merges_too_much_in_16_bits},
+        "from a merge in float32",
+    ),
+    (
+        "works_in_float16",
+        Lora,
+        {"unsupported": {"float16": "it was never tried"}},  # type: ignore[dict-item]
+        "and it does",
+    ),
 ]
 
 
@@ -128,6 +195,16 @@ def test_broken_method_is_found(
     method: Method = type("Broken", (right,), wrong)()
     with pytest.raises(AssertionError, match=message):
         CHECKS[check](method, tiny_llama)
+
+
+def test_what_cannot_work_in_16_bits_says_so() -> None:
+    """On a GPU the error is "mat1 and mat2 must have the same dtype"."""
+    broken: Any = type("Broken", (Lora,), {"attach": _returns_float32})
+    with pytest.raises(RuntimeError, match="m1 and m2 to have the same dtype"):
+        CHECKS["works_in_bfloat16"](broken(), tiny_llama)
+    broken.unsupported = {"bfloat16": "its MLP returns float32"}
+    found = CHECKS["works_in_bfloat16"](broken(), tiny_llama)
+    assert found == "declared not to work: its MLP returns float32"
 
 
 def test_frozen_tensor_that_moves_is_found() -> None:

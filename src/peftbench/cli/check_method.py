@@ -13,7 +13,7 @@ from peftbench.cli import _options as options
 from peftbench.cli._app import app
 
 if TYPE_CHECKING:
-    from peftbench.testing.conformance import ModelFactory
+    from peftbench.testing.trial import ModelFactory
 
 
 @app.command("check-method")

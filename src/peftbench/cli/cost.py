@@ -13,7 +13,7 @@ import typer
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
 from peftbench.errors import InvalidSpec
-from peftbench.models._device import Device, resolved_precision, this_device
+from peftbench.models._device import Device, resolved_dtype, resolved_precision, this_device
 from peftbench.spec.benchmark import AskedPrecision
 
 if TYPE_CHECKING:
@@ -78,13 +78,7 @@ def cost(
             choice,
             predict,
             where,
-            _probe_of(
-                choice,
-                inference,
-                training,
-                resolved_precision(asked, where),
-                repeats,
-            ),
+            _probe_of(choice, inference, training, asked, repeats, where),
         )
     ]
     if store is not None:
@@ -134,7 +128,12 @@ def _method_entries(text: str) -> list[Any]:
 
 
 def _probe_of(
-    choice: Any, inference: str | None, training: str | None, precision: Any, repeats: int
+    choice: Any,
+    inference: str | None,
+    training: str | None,
+    precision: Any,
+    repeats: int,
+    device: Device,
 ) -> Probe:
     from peftbench.cost.compare import default_probe
     from peftbench.models import describe
@@ -144,7 +143,9 @@ def _probe_of(
         if text is not None:
             batch, length = _size(what, text)
             changed |= {f"{what}_batch": batch, f"{what}_length": length}
-    probe = default_probe(describe(choice).config, repeats, precision)
+    config = describe(choice).config
+    dtype = resolved_dtype(choice.dtype, config, device)
+    probe = default_probe(config, repeats, resolved_precision(precision, dtype, device))
     return probe.model_copy(update=changed)
 
 

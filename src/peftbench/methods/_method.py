@@ -61,7 +61,10 @@ class Method(ABC):
     #: What it asks single numbers of tensors for, as a check, changes no cost: where there are
     #: no numbers, zeros will do, and all entries for those that are not zero.
     zeros_will_do: ClassVar[bool] = False
-    #: Model types that it cannot adapt, each with the reason.
+    #: It learns which tokens it changes, and that may come to none.
+    may_choose_no_token: ClassVar[bool] = False
+    #: Model types, and precisions of a model's weights, that it cannot adapt, each with the
+    #: reason.
     unsupported: ClassVar[Mapping[str, str]] = {}
     #: Fields of `spec.Training` that this method wants otherwise, such as its paper's
     #: learning rate. What the spec says outright goes before.

@@ -90,6 +90,22 @@ class Adalora(LinearMethod):
             }
         super().save(adapted, folder)
 
+    def _install(
+        self,
+        model: PreTrainedModel,
+        config: PeftConfig,
+        weights: dict[str, torch.Tensor],
+        folder: Path,
+    ) -> nn.Module:
+        """In float32: `peft` makes pruned layers anew, in the precision of the base, and rounds
+        what it puts into them."""
+        adapted = super()._install(model, config, weights, folder)
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name or ".ranknum." in name:
+                saved = weights.get(name.removesuffix(".default"), parameter.data)
+                parameter.data = saved.float()
+        return adapted
+
     def _wrap(self, model: PreTrainedModel, config: PeftConfig) -> PeftModel:
         adapted = super()._wrap(model, config)
         for name, parameter in adapted.named_parameters():

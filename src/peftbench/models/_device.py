@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal
 
+from peftbench.errors import InvalidSpec
 from peftbench.spec.benchmark import AskedPrecision, Precision
 
 Device = Literal["cpu", "cuda"]
@@ -73,13 +74,21 @@ def resolved_dtype(
     return stated.removeprefix("torch.")
 
 
-def resolved_precision(asked: AskedPrecision, device: Device | None = None) -> Precision:
-    """The arithmetic of training: "auto" is bfloat16 on a GPU that multiplies it natively, as
-    one that is not here is taken to, else float32; on a CPU always, for some are 25 times
-    slower in bfloat16 than others."""
+def resolved_precision(
+    asked: AskedPrecision, dtype: str, device: Device | None = None
+) -> Precision:
+    """The arithmetic of training on weights of `dtype`: "auto" is bfloat16 on a GPU that
+    multiplies it natively, as one that is not here is taken to, else float32; on a CPU always,
+    for some are 25 times slower in bfloat16 than others. Raises `InvalidSpec` for bfloat16
+    on float16 weights: torch has no common type of the two."""
+    if asked == "bfloat16" and dtype == "float16":
+        raise InvalidSpec(
+            "training.precision: bfloat16 does not go with weights in float16, which torch "
+            "cannot mix with it; give the model `dtype: bfloat16`, or `precision: float32`."
+        )
     if asked != "auto":
         return asked
-    if (device or this_device()) == "cpu":
+    if dtype == "float16" or (device or this_device()) == "cpu":
         return "float32"
     if gpu_name() is None:
         return "bfloat16"

@@ -119,19 +119,22 @@ def _sized(
 def _check_supported(
     model: ModelChoice, source: ModelSource, built: Sequence[tuple[MethodChoice, Method]]
 ) -> None:
-    """Refuse methods that say that they cannot adapt this type of model."""
-    model_type = str(source.config.get("model_type"))
-    refused = {
-        choice.label: method.unsupported[model_type]
-        for choice, method in built
-        if model_type in method.unsupported
-    }
-    if refused:
-        reasons = "".join(f"\n  {label}: {reason}" for label, reason in refused.items())
-        raise InvalidSpec(
-            f"{', '.join(refused)} cannot adapt a {model_type} model, which {model.name} is; "
-            f"leave them out for it:{reasons}"
-        )
+    """Refuse methods that say that they cannot adapt models of this type or precision."""
+    for kind in (
+        str(source.config.get("model_type")),
+        resolved_dtype(model.dtype, source.config),
+    ):
+        refused = {
+            choice.label: method.unsupported[kind]
+            for choice, method in built
+            if kind in method.unsupported
+        }
+        if refused:
+            reasons = "".join(f"\n  {label}: {reason}" for label, reason in refused.items())
+            raise InvalidSpec(
+                f"{', '.join(refused)} cannot adapt a {kind} model, which {model.name} is; "
+                f"leave them out for it:{reasons}"
+            )
 
 
 def _shown(model: ModelChoice, models: Sequence[ModelChoice]) -> str:
@@ -160,11 +163,12 @@ def _cell(
             f"methods: {choice.label}: {choice.name} does not go together with gradient "
             "checkpointing; give this method `training: {gradient_checkpointing: false}`."
         )
+    dtype = resolved_dtype(model.dtype, source.config)
     return Cell(
         model=CellModel(
             name=model.name,
             identity=source.identity,
-            dtype=resolved_dtype(model.dtype, source.config),
+            dtype=dtype,
             chat_template=model.chat_template,
         ),
         method=cell_method(choice, method),
@@ -175,7 +179,7 @@ def _cell(
             source=tasks.source(task),
         ),
         seed=seed if method.trains else None,
-        training=training.settled(resolved_precision(training.precision))
+        training=training.settled(resolved_precision(training.precision, dtype))
         if method.trains
         else None,
         max_length=training.max_length,

@@ -10,7 +10,7 @@ from peftbench.planning.fit import HEADROOM
 from peftbench.planning.memory_forecast import MemoryForecast
 from peftbench.planning.plan import Plan
 
-#: Processes that share a GPU at most; see docs/decisions/0101.
+#: Processes that share a GPU at most; see docs/decisions/0102.
 MOST_PER_GPU = 4
 #: Of what training needs at its peak: evaluation may need as much, and none may run out.
 _ROOM = 2 * HEADROOM

@@ -108,4 +108,7 @@ def _built(
                     parameter.normal_(0, 0.3)
                 elif parameter.dim() == 1:
                     parameter.add_(torch.empty_like(parameter).uniform_(-0.5, 0.5))
+            # Zeros have no direction: as the first token of a soft prompt they send
+            # gradients through the norms of all blocks that 16 bits cannot hold.
+            model.get_input_embeddings().weight[model.config.pad_token_id].normal_(0, 0.3)
     return cast("PreTrainedModel", model.eval().requires_grad_(False))

@@ -40,6 +40,7 @@ class TokenSelectiveMethod(NativeMethod):
     identity_at_start = True
     mergeable = False  # which update a token gets depends on the token
     zeros_will_do = True
+    may_choose_no_token = True
 
     @abstractmethod
     def inner_parts(self, model: PreTrainedModel) -> Mapping[str, Part]:
