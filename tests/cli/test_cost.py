@@ -102,7 +102,7 @@ def test_a_method_that_cannot_be_attached_says_why_and_the_others_go_on() -> Non
         ),
         (
             ("--model", "tiny", "--methods", "lora", "--precision", "float16"),
-            "float32 or bfloat16",
+            "one of auto, float32, bfloat16; got 'float16'",
         ),
         (("--model", "tiny", "--methods", "{name: lora"), "not a list as in YAML"),
     ],
