@@ -150,7 +150,7 @@ def test_check_method_reports_every_check_of_a_pair_from_outside() -> None:
         "passed  saved_is_what_was_trained",
         "passed  opt: 64 trained parameters",
         "passed  gpt2: declared not to work",
-        "All 19 checks passed.",
+        "All 20 checks passed.",
     ):
         assert part in said.stdout, part
 

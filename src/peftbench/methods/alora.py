@@ -39,6 +39,7 @@ class Alora(Lora):
     paper = "Greenewald et al., 2025, arXiv:2504.12397"
     defaults_from = "those of `lora`; Greenewald et al. use rank 32"
     mergeable = False  # the tokens before are the base's
+    recomputes = False  # peft forgets where the invocation is when the pass is over
     zeros_will_do = True
     unsupported = {
         "opt": "its MLP sees all rows as one, and peft's aLoRA switches row by row"

@@ -44,6 +44,7 @@ class Cartridge(PeftMethod):
     )
     identity_at_start = False  # the cartridge is attended to
     mergeable = False
+    recomputes = False  # the cartridge lives in the cache
     budget_knob = "num_virtual_tokens"
     #: Ours, that of `p-tuning-v2`, whose parameters these are, but from a better start.
     training = {"learning_rate": 5e-3}

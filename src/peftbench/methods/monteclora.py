@@ -77,6 +77,7 @@ class Monteclora(Lora):
     identity_at_start = True
     mergeable = True
     zeros_will_do = True
+    recomputes = False  # the second pass would draw another mixture
     #: That of `lora`.
     training = {"learning_rate": 2e-4}
 

@@ -29,6 +29,7 @@ class PTuningV2(PeftMethod):
     defaults_from = "Liu et al.: about 20 tokens for simple classification"
     identity_at_start = False  # the prefix is attended to
     mergeable = False
+    recomputes = False  # the prefix lives in the cache
     budget_knob = "num_virtual_tokens"
     #: The lowest that Liu et al. search: 5e-3, 7e-3 and 1e-2.
     training = {"learning_rate": 5e-3}

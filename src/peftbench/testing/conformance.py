@@ -35,7 +35,8 @@ from peftbench.testing import trial
 from peftbench.testing.models import tiny_llama
 from peftbench.testing.precisions import works_in_bfloat16, works_in_float16
 from peftbench.testing.trial import ModelFactory
-from peftbench.training.seeds import trainable
+from peftbench.training.checkpointing import gradient_checkpointing
+from peftbench.training.seeds import seed_everything, trainable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -247,6 +248,22 @@ def same_seed_same_start(method: Method, model_factory: ModelFactory) -> str:
     return f"{len(first)} tensors start the same"
 
 
+def recomputes_if_it_says_so(method: Method, model_factory: ModelFactory) -> str:
+    """With gradient checkpointing the gradients are the same, where it goes with that."""
+    if not method.trains or not method.recomputes:
+        return "nothing is recomputed"
+    found = []
+    for enabled in (False, True):
+        adapted = trial.attached(method, model_factory()).train()
+        seed_everything(0)  # of dropout
+        with gradient_checkpointing(adapted, enabled=enabled):
+            adapted(input_ids=trial.tokens(), use_cache=False).logits.sum().backward()
+        found.append({name: p.grad for name, p in trainable(adapted).items()})
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, msg=name)
+    return f"{len(found[0])} gradients as without"
+
+
 def batched_generation_is_generation(method: Method, model_factory: ModelFactory) -> str:
     """Greedy decoding of a left-padded batch writes what forward passes say."""
     adapted = trial.trained(method, model_factory()).eval()
@@ -265,6 +282,7 @@ CHECKS: Mapping[str, Check] = {
         merges_if_it_says_so,
         detach_leaves_no_trace,
         same_seed_same_start,
+        recomputes_if_it_says_so,
         batched_generation_is_generation,
         works_in_bfloat16,
         works_in_float16,
