@@ -150,7 +150,7 @@ def test_check_method_reports_every_check_of_a_pair_from_outside() -> None:
         "passed  saved_is_what_was_trained",
         "passed  opt: 64 trained parameters",
         "passed  gpt2: declared not to work",
-        "All 20 checks passed.",
+        "All 22 checks passed.",
     ):
         assert part in said.stdout, part
 
@@ -178,6 +178,8 @@ METHOD = Mine
         "count_is_the_closed_form",
         "saved_is_what_was_trained",
         "stores_only_what_it_needs",
+        "works_in_bfloat16",
+        "works_in_float16",
     }
     assert "the closed form says" in found["count_is_the_closed_form"]["detail"]
     detail = found["saved_is_what_was_trained"]["detail"]
