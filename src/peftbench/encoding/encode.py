@@ -52,6 +52,11 @@ class Encoder:
             raise DataError("The tokenizer has no end token, so no answer could ever end.")
         self.stop_ids = tuple(stop_ids)
 
+    @property
+    def end_tokens(self) -> tuple[str, ...]:
+        """The stop tokens as the tokenizer writes them."""
+        return tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
+
     def render(self, prompt: str) -> str:
         """The text that the model reads.
 

@@ -95,10 +95,24 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
         )
     model.name_or_path = model.config._name_or_path = source.written_name
     model = model.to(device).eval().requires_grad_(False)
+    _forget_decoding(model)
     if tokenizer.pad_token_id is None:
         # Padding is never attended to, so any token will do.
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     return BaseModel(source, model, tokenizer, Shapes.of(model), fingerprint(model))
+
+
+def _forget_decoding(model: PreTrainedModel) -> None:
+    """Leave of the model's own `generation_config.json` its end tokens alone.
+
+    `generate` fills in from there whatever it is not told: penalties, minimal lengths,
+    suppressed tokens. The same prompt would be scored by other rules on every model.
+    """
+    from transformers import GenerationConfig
+
+    if model.can_generate():
+        ends = model.generation_config.eos_token_id
+        model.generation_config = GenerationConfig(eos_token_id=ends)
 
 
 @torch.no_grad()
