@@ -313,5 +313,11 @@ def test_what_is_wrong_with_a_frame_is_told_at_once() -> None:
         notes({"train": NOTES})
     with pytest.raises(DataError, match=r"row 1 of file.jsonl: .*'kinds'"):
         notes(answer="kinds")
+    with pytest.raises(
+        DataError, match=r"'note' must be text.* row 2 of the frame has b'b"
+    ):
+        notes(NOTES.assign(note=["a", *(b"b" for _ in NOTES.index[1:])]))
+    with pytest.raises(DataError, match="two columns 'note'"):
+        notes(NOTES.rename(columns={"kind": "note"}))
     with pytest.raises(DataError, match=r"row 2 of file.jsonl: 'kind' is 'true'"):
         notes(NOTES.iloc[:2], labels={False: "praise", "x": "complaint"})

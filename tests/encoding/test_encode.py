@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -70,9 +71,34 @@ def test_the_completion_ends_with_the_end_token_once() -> None:
 
 
 def test_a_completion_without_tokens_is_refused() -> None:
-    for completion in ("<|end|>", "<|end|>yes"):
-        with pytest.raises(DataError, match="has no tokens"):
-            encoder(PLAIN).encode("Is it?", completion)
+    with pytest.raises(DataError, match="has no tokens"):
+        encoder(PLAIN).encode("Is it?", "")
+
+
+@pytest.mark.parametrize("template", [None, PLAIN, THINKING])
+def test_a_special_token_in_a_row_is_text(template: str | None) -> None:
+    """It used to end the answer there: trained cut short, and never to be matched."""
+    made = encoder(template)
+    answer = "keep 0 <|end|> word 0 <|end|> rest"
+    row = made.encode("Mark <|end|> or <|begin|> in\n<|pad|>", answer)
+    assert made.decode(row.completion).strip() == answer
+    assert row.completion.count(2) == 1
+    assert row.completion[-1] == 2
+    plain = made.encode("Mark . or , in\n.", "keep")
+    assert [row.prompt.count(token) for token in (0, 1, 2)] == [
+        plain.prompt.count(token) for token in (0, 1, 2)
+    ]
+    assert text(row.prompt).count("<|end|>") == text(plain.prompt).count("<|end|>") + 1
+    assert made.special_tokens_in(answer) == ("<|end|>",)
+
+
+def test_an_end_token_that_cannot_be_text_is_refused_in_an_answer() -> None:
+    tokenizer = copy.deepcopy(TINY.tokenizer)
+    tokenizer.add_tokens(["<stop>"])
+    end = tokenizer.convert_tokens_to_ids("<stop>")
+    made = Encoder(tokenizer, chat_template=False, stop_ids=(2, end))
+    with pytest.raises(DataError, match="holds '<stop>', which ends an answer"):
+        made.encode("Is it?", "yes <stop> no")
 
 
 def test_an_example_is_encoded_from_its_completion_not_its_target() -> None:

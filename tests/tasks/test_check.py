@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from peftbench import tasks
+from peftbench.errors import DataError
+from peftbench.tasks import Example
 from peftbench.tasks._check import Checked, check_task
 from peftbench.tasks._leaks import normalised
 from peftbench.tasks._sources import FolderSource
@@ -149,6 +151,26 @@ def test_rows_too_long_are_counted(tmp_path: Path) -> None:
     assert checked.splits["train"].too_long == 1
     checked = check(tmp_path, longest=1)
     assert not checked.is_valid, "no row fits at all"
+
+
+def test_special_tokens_and_rows_that_cannot_be_encoded_are_found(tmp_path: Path) -> None:
+    def count(example: Example) -> int:
+        if "film number 3" in example.prompt:
+            raise DataError("it has no tokens")
+        return 1
+
+    check(tmp_path)
+    files: Any = {s: tmp_path / f"{s}.jsonl" for s in ("train", "validation", "test")}
+    checked = check_task(
+        "sst2", SST2, FolderSource(files), count_tokens=count, longest=9,
+        special_tokens=lambda text: ["<end>"] if "film number 1" in text else [],
+    )  # fmt: skip
+    first, *rest = checked.findings
+    assert first.message == f"{tmp_path / 'train.jsonl'}:4: it has no tokens"
+    assert first.invalidates
+    assert [f.kind for f in rest] == ["special token", "special token"]
+    assert f"in 11 rows, first in {tmp_path / 'train.jsonl'}:2" in rest[0].message
+    assert not any(finding.invalidates for finding in rest)
 
 
 def test_split_without_rows_is_a_finding(tmp_path: Path) -> None:

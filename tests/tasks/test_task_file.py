@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +284,51 @@ def test_csv_with_a_value_too_many_is_named(tmp_path: Path) -> None:
         load(task_file(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
+def test_column_named_twice_is_refused(tmp_path: Path, name: str) -> None:
+    """Whichever of the two were read, the other would be lost without a word."""
+    import pyarrow
+    import pyarrow.parquet
+
+    file = write_rows(tmp_path / name)
+    if name == "rows.parquet":
+        table = pyarrow.parquet.read_table(file).rename_columns(["text", "stars", "text"])
+        pyarrow.parquet.write_table(table, file)
+    else:
+        file.write_text(file.read_text().replace("film", "text", 1))
+    said = rf"{name}(:1)? names the (column|field) 'text' twice"
+    with pytest.raises(DataError, match=said):
+        load(task_file(tmp_path, data=name, group=None))
+
+
+def test_columns_without_a_name_are_no_column_named_twice(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,stars,,\n" + "".join(f"n {i},{i % 2},,\n" for i in range(20)))
+    assert load(task_file(tmp_path, group=None)).examples["train"]
+
+
+def test_csv_fields_of_any_length_are_read(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    write_rows(tmp_path / "rows.csv", [*ROWS, {"text": long, "stars": 1, "film": "long"}])
+    before = csv.field_size_limit()
+    every = load(task_file(tmp_path)).examples.values()
+    assert any(long.strip() in example.prompt for split in every for example in split)
+    assert csv.field_size_limit() == before, "the limit is the whole process's"
+
+
+@pytest.mark.parametrize("value", [b"\xff", math.nan, None])
+def test_value_that_is_no_text_is_named_with_file_row_and_column(
+    tmp_path: Path, value: Any
+) -> None:
+    rows = [{**row, "film": b"a" if value == b"\xff" else 1.0} for row in ROWS]
+    rows[4]["film"] = value
+    write_rows(tmp_path / "rows.parquet", rows)
+    path = task_file(tmp_path, data="rows.parquet", prompt="{text} {film}", group=None)
+    row = 1 if isinstance(value, bytes) else 5
+    with pytest.raises(DataError, match=rf"rows\.parquet, row {row}: 'film' must be text"):
+        load(path)
+
+
 class TestTemplate:
     def test_no_attribute_is_looked_up(self) -> None:
         template = Template.parse("{text.__class__}")
@@ -295,14 +344,25 @@ class TestTemplate:
         assert Template.parse(escaped).render({}) == text
 
     @pytest.mark.parametrize(
-        ("value", "text"), [(True, "true"), (3, "3"), (2.5, "2.5"), (" a ", "a")]
+        ("value", "text"),
+        [
+            (True, "true"),
+            (3, "3"),
+            (2.5, "2.5"),
+            (" a ", "a"),
+            (Decimal("1.50"), "1.50"),
+            (date(2024, 7, 26), "2024-07-26"),
+        ],
     )
     def test_numbers_and_truth_are_text(self, value: Any, text: str) -> None:
         assert Template.parse("{x}").render({"x": value}) == text
 
-    @pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
+    @pytest.mark.parametrize(
+        "value",
+        [None, ["a"], {"a": 1}, b"a", math.nan, -math.inf, Decimal("NaN"), object()],
+    )
     def test_other_values_are_refused(self, value: Any) -> None:
-        with pytest.raises(DataError, match="must be text or a number"):
+        with pytest.raises(DataError, match="'x' must be text or a finite number; found"):
             Template.parse("{x}").render({"x": value})
 
 

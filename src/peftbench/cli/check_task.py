@@ -50,6 +50,7 @@ def check_task(
         found,
         source,
         count_tokens=lambda example: len(encoder.encode_example(example)),
+        special_tokens=encoder.special_tokens_in,
         longest=min(TrainingSection().max_length, int(positions)),
     )
     if as_json:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import DataError
@@ -76,7 +78,9 @@ class Encoder:
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of the rendered prompt."""
-        ids = self._ids(self.render(prompt), special=not self.uses_chat_template)
+        rendered = self.render(prompt)
+        data = prompt if self.uses_chat_template else rendered
+        ids = self._ids(rendered, data, special=not self.uses_chat_template)
         while ids and ids[-1] == self.tokenizer.eos_token_id and len(ids) > 1:
             ids = ids[:-1]  # some tokenizers close every text with the end token
         return ids
@@ -85,6 +89,11 @@ class Encoder:
         """Prompt and completion, which must have at least one token of its own."""
         head = self.prompt(prompt)
         tail = self._completion(prompt, completion, head)
+        if ends := [end for end in self._ends_that_are_no_text if end in completion]:
+            raise DataError(
+                f"The completion {completion!r} holds {ends[0]!r}, which ends an answer for this "
+                "model and cannot be encoded as text. Write it otherwise."
+            )
         tail = tuple(tail[: _first(tail, self.stop_ids)])
         if not tail:
             raise DataError(
@@ -102,13 +111,17 @@ class Encoder:
         text: str = self.tokenizer.decode(kept, skip_special_tokens=True)
         return text
 
-    def _completion(self, prompt: str, completion: str, head: tuple[int, ...]) -> Any:
+    def _completion(
+        self, prompt: str, completion: str, head: tuple[int, ...]
+    ) -> tuple[int, ...]:
         if self.uses_chat_template:
-            return self._ids(self._turn(prompt, completion), special=False)
-        whole = self._ids(f"{self.render(prompt)} {completion}", special=True)
+            turn = self._turn(prompt, completion)
+            return self._ids(turn, completion, special=False)
+        text = f"{self.render(prompt)} {completion}"
+        whole = self._ids(text, text, special=True)
         if whole[: len(head)] == head:
             return whole[len(head) :]
-        return self._ids(f" {completion}", special=False)
+        return self._ids(f" {completion}", f" {completion}", special=False)
 
     def _turn(self, prompt: str, completion: str) -> str:
         """What the assistant's turn adds to the rendered prompt."""
@@ -125,15 +138,48 @@ class Encoder:
     def _end_after(self, prompt: str, completion: str) -> int:
         """The template's own end of turn, else the tokenizer's end token."""
         if self.uses_chat_template:
-            turn = self._ids(self._turn(prompt, completion), special=False)
+            turn = self._completion(prompt, completion, ())
             position = _first(turn, self.stop_ids)
             if position < len(turn):
                 return turn[position]
         return self.stop_ids[0]
 
-    def _ids(self, text: str, *, special: bool) -> tuple[int, ...]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
-        return tuple(ids)
+    def special_tokens_in(self, text: str) -> tuple[str, ...]:
+        """Text of a row that reads like a special token, each once; it is encoded as text."""
+        return tuple(dict.fromkeys(self._special.findall(text))) if self._special else ()
+
+    def _ids(self, text: str, data: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids of `text`, a part of which is `data` from a row: what reads like a special
+        token there, such as "</s>" in a page of HTML, is text and ends no answer."""
+        pieces = [(text, False)]
+        if self.special_tokens_in(data):
+            part = data if data in text else data.strip()  # some templates strip turns
+            before, found, after = text.partition(part)
+            parted = [(before, False), (found, True), (after, False)]
+            pieces = [piece for piece in parted if piece[0]]
+        return tuple(
+            token
+            for piece, is_data in pieces
+            for token in self.tokenizer(
+                piece,
+                add_special_tokens=special,  # `text` is then one piece
+                **({"split_special_tokens": True} if is_data else {}),
+            )["input_ids"]
+        )
+
+    @cached_property
+    def _ends_that_are_no_text(self) -> tuple[str, ...]:
+        """End tokens that the tokenizer finds in any text, not being marked as special."""
+        added = self.tokenizer.added_tokens_decoder
+        known = (added.get(token) for token in self.stop_ids)
+        return tuple(token.content for token in known if token and not token.special)
+
+    @cached_property
+    def _special(self) -> re.Pattern[str] | None:
+        added = self.tokenizer.added_tokens_decoder.values()
+        texts = {token.content for token in added if token.special}
+        longest_first = sorted(texts, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
         text: Any = self.tokenizer.apply_chat_template(

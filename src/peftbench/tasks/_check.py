@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from peftbench.errors import DataError
 from peftbench.tasks import _leaks
@@ -72,16 +73,20 @@ def check_task(
     source: Source,
     *,
     count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]] = lambda _text: (),
     longest: int,
     shown: int = 3,
 ) -> Checked:
     """Read all rows of all splits, and say what is wrong with them.
 
-    `longest` is what prompt and answer may have in tokens. Nothing is raised for rows that
-    are broken: they are findings. A file that cannot be read at all is one, too.
+    `count_tokens` raises `DataError` for a row that cannot be encoded, and `special_tokens`
+    finds what reads like one in a text. `longest` is what prompt and answer may have in
+    tokens. Nothing is raised for rows that are broken: they are findings. A file that cannot
+    be read at all is one, too.
     """
     notes = _Notes()
-    examples = _splits(name, task, source, notes)
+    count_tokens = cache(count_tokens)
+    examples = _splits(name, task, source, notes, count_tokens, special_tokens)
     # Whoever names a group in a file of their own wants it kept together.
     _note_leaks(examples, notes, strict_groups=bool(task.own_files))
     facts: dict[Split, SplitFacts] = {}
@@ -103,12 +108,17 @@ def check_task(
 
 
 def _splits(
-    name: str, task: Task, source: Source, notes: _Notes
+    name: str,
+    task: Task,
+    source: Source,
+    notes: _Notes,
+    count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]],
 ) -> dict[Split, Sequence[Example]]:
     """The usable examples of the three splits; those that have to be are cut off."""
     found: dict[Split, Sequence[Example]] = {}
     for split in source.splits:
-        found[split] = _usable(task, split, source, notes)
+        found[split] = _usable(task, split, source, notes, count_tokens, special_tokens)
     try:
         if "test" not in found and task.test_fraction and found.get("train"):
             found["train"], found["test"] = cut_test(name, task, found["train"])
@@ -122,7 +132,14 @@ def _splits(
     return {split: found[split] for split in SPLITS}
 
 
-def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Example]:
+def _usable(
+    task: Task,
+    split: Split,
+    source: Source,
+    notes: _Notes,
+    count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]],
+) -> list[Example]:
     errors: list[DataError] = []
     left_out: LeftOutRows = Counter()
     try:
@@ -135,19 +152,34 @@ def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Exa
         notes.add("unreadable", str(error), invalidates=True)
         return []
     examples = []
+    special: dict[str, list[str]] = {}  # the places of every one
     for index in range(len(rows.rows)):
         try:
             example = usable_example(task, split, rows, index, left_out)
         except DataError as error:
             errors.append(error)
             continue
-        if example is not None:
-            examples.append(example)
+        if example is None:
+            continue
+        try:
+            count_tokens(example)
+        except DataError as error:
+            errors.append(DataError(f"{rows.place(index)}: {error}"))
+            continue
+        examples.append(example)
+        for token in special_tokens(f"{example.prompt}\n{example.completion}"):
+            special.setdefault(token, []).append(rows.place(index))
     for unusable in errors[:_LISTED]:
         notes.add("unusable row", str(unusable), invalidates=True)
     if len(errors) > _LISTED:
         message = f"{split}: {len(errors) - _LISTED} more rows that cannot be used."
         notes.add("unusable row", message, invalidates=True)
+    for token, places in special.items():
+        message = (
+            f"{split}: {token!r} stands in {len(places)} rows, first in {places[0]}. It is a "
+            "special token of this model; here it is read and written as text."
+        )
+        notes.add("special token", message, invalidates=False)
     for (_, reason), number in left_out.items():
         message = f"{number} {split} rows {reason}, left out."
         notes.add("left out", message, invalidates=False)
