@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import DataError
+from peftbench.models import ModelSource
+from peftbench.models._tokenizer import load_tokenizer, own_decoding
 from peftbench.tasks import Example
 
 if TYPE_CHECKING:
@@ -186,6 +188,16 @@ class Encoder:
             turns, tokenize=False, add_generation_prompt=add_generation_prompt
         )
         return str(text)
+
+
+def encoder_for(source: ModelSource, *, chat_template: bool = True) -> Encoder:
+    """The encoder of a model that is not loaded: the same as that of the loaded one."""
+    tokenizer = load_tokenizer(source)
+    return Encoder(
+        tokenizer,
+        chat_template=chat_template,
+        stop_ids=stop_ids(tokenizer, own_decoding(source)),
+    )
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> tuple[int, ...]:

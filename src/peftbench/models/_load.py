@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from peftbench.errors import ModelError
 from peftbench.models._shapes import Shapes
 from peftbench.models._source import ModelSource
+from peftbench.models._tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -59,7 +60,7 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     Reads safetensors only and never runs code that comes with a model. Raises
     `ModelError` where that is not enough.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # our own progress and errors are enough
@@ -67,20 +68,15 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     device = default_device()
     if dtype == "auto" and device.type == "cpu":
         dtype = "float32"
-    arguments: dict[str, Any] = {"revision": source.revision, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, **arguments)
-    except Exception as error:
-        raise ModelError(
-            f"The tokenizer of {source.name} does not load: {error}"
-        ) from error
+    tokenizer = load_tokenizer(source)
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             source.location,
             dtype=_DTYPES.get(dtype, "auto"),
             use_safetensors=True,
             output_loading_info=True,
-            **arguments,
+            revision=source.revision,
+            trust_remote_code=False,
         )
     except Exception as error:
         raise ModelError(
@@ -96,9 +92,6 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     model.name_or_path = model.config._name_or_path = source.written_name
     model = model.to(device).eval().requires_grad_(False)
     _forget_decoding(model)
-    if tokenizer.pad_token_id is None:
-        # Padding is never attended to, so any token will do.
-        tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     return BaseModel(source, model, tokenizer, Shapes.of(model), fingerprint(model))
 
 

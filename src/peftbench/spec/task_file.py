@@ -131,9 +131,8 @@ class TaskFile(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        words = list(self.labels.values())
-        if self.labels and len({word.casefold() for word in words}) < 2:
-            raise ValueError("labels: there must be two words that differ not only in case")
+        if self.labels and len(set(self.labels.values())) < 2:
+            raise ValueError("labels: there must be two words that differ")
         if self.labels and self.reads != "text":
             raise ValueError("reads: answers of a closed set of labels are read as labels")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 #: A number as people write it: 7, -3, 1,200, 0.5, .5, $18. A minus sign right after a
@@ -21,14 +22,25 @@ _NUMBER = re.compile(
 
 
 def label_reader(labels: tuple[str, ...]) -> Callable[[str], str | None]:
-    """Read one of `labels`: the whole output, but for blanks around it and its case.
+    """Read one of `labels`: the whole output, but for blanks around it, and for its case,
+    unless that is all that tells it from another label.
 
     >>> read = label_reader(("yes", "no"))
     >>> read(" Yes\\n"), read("yes, because")
     ('yes', None)
+    >>> read = label_reader(("US", "us", "them"))
+    >>> read("US"), read("us"), read("Us"), read("Them")
+    ('US', 'us', None, 'them')
     """
-    by_text = {label.casefold(): label for label in labels}
-    return lambda raw: by_text.get(raw.strip().casefold())
+    exact = {label: label for label in labels}
+    times = Counter(label.casefold() for label in exact)
+    folded = {label.casefold(): label for label in exact if times[label.casefold()] == 1}
+
+    def read(raw: str) -> str | None:
+        text = raw.strip()
+        return exact.get(text) or folded.get(text.casefold())
+
+    return read
 
 
 def read_number(raw: str) -> str | None:
