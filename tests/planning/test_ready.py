@@ -50,7 +50,9 @@ def own(folder: Path, rows: str, task: str = TASK) -> Experiment:
 def test_rows_of_ones_own_are_read_before_a_run(tmp_path: Path) -> None:
     experiment = own(tmp_path / "broken", "a,US\nb,us\nc,whom\n")
     for begin in (experiment.check_inputs, experiment.run):
-        with pytest.raises(DataError, match=r"rows\.csv:4: 'kind' is 'whom'; allowed: 'US'"):
+        with pytest.raises(
+            DataError, match=r"rows\.csv:4: 'kind' is 'whom'; allowed: 'US'"
+        ):
             begin()
 
 

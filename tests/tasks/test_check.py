@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,19 @@ def test_special_tokens_and_rows_that_cannot_be_encoded_are_found(tmp_path: Path
     assert [f.kind for f in rest] == ["special token", "special token"]
     assert f"in 11 rows, first in {tmp_path / 'train.jsonl'}:2" in rest[0].message
     assert not any(finding.invalidates for finding in rest)
+
+
+def test_a_right_answer_that_its_own_task_reads_otherwise_is_found(tmp_path: Path) -> None:
+    check(tmp_path)
+    files: Any = {s: tmp_path / f"{s}.jsonl" for s in ("train", "validation", "test")}
+    task = replace(SST2, read_answer=lambda raw: raw if raw == "negative" else None)
+    checked = check_task(
+        "sst2", task, FolderSource(files), count_tokens=lambda _: 1, longest=9
+    )
+    first = checked.findings[0]
+    assert first.invalidates
+    assert "train.jsonl:2: the answer 'positive' is read as None" in first.message
+    assert checked.splits["train"].labels == {"negative": 10, "positive": 0}
 
 
 def test_split_without_rows_is_a_finding(tmp_path: Path) -> None:

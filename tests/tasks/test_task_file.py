@@ -142,8 +142,9 @@ class TestFreeAnswers:
         assert data.task.metrics == ("exact_match", "token_f1")
         assert data.examples["train"][0].target.startswith("y")
 
-    def test_answer_without_a_number_is_refused(self, tmp_path: Path) -> None:
-        write_rows(tmp_path / "rows.csv", [{"q": "x", "a": "none"}])
+    @pytest.mark.parametrize("answer", ["none", "1/2", "3e5", "1.234,56", "1 000"])
+    def test_answer_without_a_number_is_refused(self, tmp_path: Path, answer: str) -> None:
+        write_rows(tmp_path / "rows.csv", [{"q": "x", "a": answer}])
         path = task_file(
             tmp_path, prompt="{q}", answer="a", labels=None, group=None, reads="last_number"
         )

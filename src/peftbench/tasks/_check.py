@@ -11,6 +11,7 @@ from functools import cache
 from peftbench.errors import DataError
 from peftbench.tasks import _leaks
 from peftbench.tasks._data import LeftOutRows, cut_test, cut_validation, usable_example
+from peftbench.tasks._fields import shown
 from peftbench.tasks._sources import FolderSource, Source
 from peftbench.tasks._task import SPLITS, Example, Split, Task
 
@@ -162,6 +163,7 @@ def _usable(
         if example is None:
             continue
         try:
+            _is_read_back(task, example)
             count_tokens(example)
         except DataError as error:
             errors.append(DataError(f"{rows.place(index)}: {error}"))
@@ -184,6 +186,16 @@ def _usable(
         message = f"{number} {split} rows {reason}, left out."
         notes.add("left out", message, invalidates=False)
     return examples
+
+
+def _is_read_back(task: Task, example: Example) -> None:
+    """Raise `DataError` for a right answer that would be scored as a wrong one."""
+    read = task.read(example.completion, example.extra)
+    if example.target and read != example.target:
+        raise DataError(
+            f"the answer {shown(example.completion)} is read as {shown(read)}, and compared with "
+            f"{shown(example.target)}: who writes it is wrong. Let the task read it so."
+        )
 
 
 def _note_leaks(

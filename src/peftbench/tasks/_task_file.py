@@ -92,7 +92,8 @@ def _answer(described: TaskFile, row: Row) -> tuple[str, str]:
     if target is None:
         raise DataError(
             f"{described.answer!r} is {shown(said)}, which `reads: {described.reads}` finds "
-            "no number in."
+            "no number in; one is written as 7, -3.5 or 1,200, and is no fraction, exponent, "
+            "date or calculation. Write it so, or take `reads: text`."
         )
     return said, target
 
