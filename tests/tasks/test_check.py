@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from peftbench import tasks
 from peftbench.errors import DataError
@@ -203,7 +206,33 @@ def test_split_without_rows_is_a_finding(tmp_path: Path) -> None:
         ("x = 1", "x > 1", False),
         ("Größe", "GRÖSSE", True),
         ("日本", "日 本", False),
+        ("कि", "की", False),  # a vowel sign is a mark, and another word
+        ("\N{THUMBS UP SIGN}", "\N{THUMBS DOWN SIGN}", False),
+        ("3 \N{MULTIPLICATION SIGN} 4", "3 \N{DIVISION SIGN} 4", False),
+        ("x \N{LESS-THAN OR EQUAL TO} 1", "x \N{GREATER-THAN OR EQUAL TO} 1", False),
+        ("5 \N{DEGREE SIGN}C", "5 C", False),
+        ("café", "cafe", False),
+        ("café", "cafe\N{COMBINING ACUTE ACCENT}", True),
+        ("cafe 7", "ｃａｆｅ ７", True),
+        ("cafe", "c\N{CYRILLIC SMALL LETTER A}fe", True),
+        ("Example", "ex\N{GREEK SMALL LETTER ALPHA}mple", True),
+        ("\N{GREEK SMALL LETTER ALPHA} = 1", "a = 1", False),
+        ("5 \N{GREEK SMALL LETTER MU}m", "5 mm", False),
+        ("ВОДА", "вода", True),
+        ("a film", "a\N{NO-BREAK SPACE}fi\N{SOFT HYPHEN}lm\N{ZERO WIDTH SPACE}", True),
+        ("\N{BLACK HEART SUIT}", "\N{BLACK HEART SUIT}\N{VARIATION SELECTOR-16}", True),
+        ("it \N{EM DASH} “fine”", 'it - "fine"', True),
+        ("3 \N{MINUS SIGN} 4", "3 - 4", True),
+        ("?!", "...", False),
     ],
 )
 def test_what_counts_as_the_same_text(first: str, second: str, same: bool) -> None:
     assert (normalised(first) == normalised(second)) is same
+
+
+@given(st.text())
+def test_what_counts_as_the_same_text_does_so_in_any_form(text: str) -> None:
+    once = normalised(f"word {text}")
+    assert normalised(once) == once
+    assert normalised(unicodedata.normalize("NFD", f"word {text}")) == once
+    assert normalised(f"  word {text}\N{ZERO WIDTH SPACE} ") == once

@@ -209,8 +209,8 @@ def _note_leaks(
     for pair, number in _leaks.shared_normalised_prompts(examples).items():
         if number > exact[pair]:
             message = (
-                f"{number} prompts stand in both {pair} but for case, punctuation and white "
-                "space."
+                f"{number} prompts stand in both {pair} but for case, punctuation, white space "
+                "and characters that look alike."
             )
             notes.add("near-duplicate prompts", message, invalidates=pair.endswith("test"))
     for pair, number in _leaks.shared_groups(examples).items():
