@@ -32,6 +32,7 @@ def check_task(
     from peftbench.encoding.encode import encoder_for
     from peftbench.encoding.labels import label_troubles
     from peftbench.evaluation import metrics
+    from peftbench.evaluation.fit import metric_troubles
     from peftbench.models import resolve
     from peftbench.spec import ModelChoice, TrainingSection
     from peftbench.tasks._check import Finding
@@ -58,6 +59,11 @@ def check_task(
     troubles = [
         Finding("labels", f"{trouble} (Of {model}.)", invalidates=True)
         for trouble in label_troubles(found, encoder)
+    ]
+    rows = () if found.example_row else checked.examples
+    troubles += [
+        Finding("metric", trouble, invalidates=True)
+        for trouble in metric_troubles(found, rows)
     ]
     checked = replace(checked, findings=[*troubles, *checked.findings])
     if as_json:
