@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from peftbench import Experiment, tasks
 from peftbench.catalogue import PLUGINS_VARIABLE
+from peftbench.encoding.encode import encoder_for
+from peftbench.engine.host import encoder_of
 from peftbench.engine.local import LocalEngine
-from peftbench.errors import DataError, InvalidSpec
+from peftbench.errors import DataError, InvalidSpec, ModelError
 from peftbench.models import resolve
 from peftbench.planning import ready
 from peftbench.spec import ModelChoice
@@ -80,3 +84,60 @@ def test_labels_that_a_tokenizer_cannot_tell_apart_are_refused(
         InvalidSpec, match=rf"sst2 cannot be scored on tiny: .*{labels[1]}' are the same"
     ):
         ready.check_tokenizer(source, chat_template=True, named=named)
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Path:
+    """The tiny model with a chat template that asks for the date."""
+    folder = tmp_path / "dated"
+    shutil.copytree(resolve(ModelChoice(name="tiny")).location, folder)
+    template = (
+        "{{ strftime_now('%Y') }} {% for m in messages %}{{ m.content }} {% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def planned(model: str, **choice: Any) -> Any:
+    spec = {"name": "n", "methods": ["lora"], "tasks": ["generated_mood"], "seeds": [1]}
+    chosen = {"name": str(model), **choice}
+    return Experiment({**spec, "models": [chosen]}).plan.cells[0].cell
+
+
+def test_a_rendered_date_is_part_of_what_is_computed(dated: Path) -> None:
+    cell = planned(str(dated))
+    expected = encoder_for(resolve(ModelChoice(name=str(dated)))).template_sha256
+    assert cell.train.chat_rendering == cell.predict().chat_rendering == expected
+    assert planned(str(dated), chat_template=False).train.chat_rendering is None
+
+
+def test_what_a_models_files_say_whole_is_no_part_of_a_step_again(dated: Path) -> None:
+    (dated / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    for cell in (planned("tiny"), planned(str(dated))):
+        assert "chat_rendering" not in cell.train.content
+        assert "chat_rendering" not in cell.predict().content
+
+
+def test_another_rendering_than_the_planned_one_is_not_asked(dated: Path) -> None:
+    step = planned(str(dated)).train
+    source = resolve(ModelChoice(name=str(dated)))
+    tokenizer = encoder_for(source).tokenizer
+    ends = SimpleNamespace(eos_token_id=2)
+    base: Any = SimpleNamespace(
+        source=source, tokenizer=tokenizer, model=SimpleNamespace(generation_config=ends)
+    )
+    assert encoder_of(step, base).uses_chat_template
+    with pytest.raises(
+        DataError, match="renders other prompts than those that were planned"
+    ):
+        encoder_of(step.model_copy(update={"chat_rendering": "0" * 64}), base)
+
+
+def test_a_template_that_cannot_ask_is_refused_before_a_run(dated: Path) -> None:
+    (dated / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}")
+    source = resolve(ModelChoice(name=str(dated)))
+    with pytest.raises(
+        ModelError, match=r"dated: The chat template .*chat_template: false"
+    ):
+        ready.check_tokenizer(source, chat_template=True, named={})
+    ready.check_tokenizer(source, chat_template=False, named={})

@@ -6,20 +6,31 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import date
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from peftbench.errors import DataError
+from peftbench.errors import DataError, ModelError
 from peftbench.models import ModelSource
-from peftbench.models._tokenizer import load_tokenizer, own_decoding
+from peftbench.models._tokenizer import load_tokenizer, own_decoding, template_texts
 from peftbench.tasks import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-#: Stands for an answer, to see what a chat template puts around one.
-_PROBE = "peftbench-answer"
+#: Stand for a question and its answer, to see what a chat template puts around them.
+_QUESTION, _PROBE = "peftbench-question", "peftbench-answer"
+
+#: What templates ask for the date by, and the one that they are given: what Llama 3's
+#: falls back to where it is given none.
+_CLOCK = "strftime_now"
+_ASKS_FOR_TODAY = re.compile(rf"{_CLOCK}\s*\(\s*(['\"])(.*?)\1\s*\)")
+_TODAY = date(2024, 7, 26)
+
+_WITHOUT_TEMPLATE = (
+    "Ask this model without it: `models: [{name: ..., chat_template: false}]`."
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,38 @@ class Encoder:
         whole = self._whole(prompt, _PROBE)
         before, probe, _ = whole.removeprefix(head).partition(_PROBE)
         return head + before if probe and whole.startswith(head) else head
+
+    def check_template(self) -> None:
+        """Make sure that rendered prompts hold the question and end where the answer starts;
+        raises `ModelError`, with what to do, where the chat template does not see to that."""
+        if not self.uses_chat_template:
+            return
+        rendered, whole = self.render(_QUESTION), self._whole(_QUESTION, _PROBE)
+        wrong = None
+        if re.search(rf"{_CLOCK}\s*\(", self._template or ""):
+            wrong = "asks for the date in a way that cannot be fixed"
+        elif rendered != self.render(_QUESTION):
+            wrong = "renders another prompt each time"
+        elif _QUESTION not in rendered:
+            wrong = f"renders nothing of the question, but {_short(rendered)}"
+        elif _PROBE not in whole:
+            wrong = f"renders nothing of the answer, but {_short(whole)}"
+        else:
+            after = rendered.partition(_QUESTION)[2]
+            before = whole.partition(_QUESTION)[2].partition(_PROBE)[0]
+            if after != before:
+                wrong = (
+                    f"ends a prompt with {_short(after)}, and begins an answer after "
+                    f"{_short(before)}"
+                )
+        if wrong is not None:
+            raise ModelError(f"The chat template {wrong}. {_WITHOUT_TEMPLATE}")
+
+    @property
+    def template_sha256(self) -> str:
+        """Digest of what the chat template makes of a question and its answer."""
+        rendered = self.render(_QUESTION) + self._whole(_QUESTION, _PROBE)
+        return hashlib.sha256(rendered.encode()).hexdigest()
 
     def prompt_sha256(self, prompt: str) -> str:
         """Names a rendered prompt in stored predictions."""
@@ -170,6 +213,15 @@ class Encoder:
         )
 
     @cached_property
+    def _template(self) -> str | None:
+        """The chat template as it is used, where that is not as the tokenizer has it: a prompt
+        must not be another one tomorrow, so "today" is always the same day."""
+        if _CLOCK not in str(self.tokenizer.chat_template):
+            return None
+        template: str = self.tokenizer.get_chat_template()
+        return _ASKS_FOR_TODAY.sub(lambda call: repr(_TODAY.strftime(call[2])), template)
+
+    @cached_property
     def _ends_that_are_no_text(self) -> tuple[str, ...]:
         """End tokens that the tokenizer finds in any text, not being marked as special."""
         added = self.tokenizer.added_tokens_decoder
@@ -184,9 +236,19 @@ class Encoder:
         return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        text: Any = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        try:
+            text: Any = self.tokenizer.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                chat_template=self._template,
+            )
+        except Exception as error:  # the template's own words, or a mistake in it
+            roles = " and ".join(turn["role"] for turn in turns)
+            raise ModelError(
+                f"The chat template does not render a conversation of {roles} "
+                f"({type(error).__name__}: {error}). {_WITHOUT_TEMPLATE}"
+            ) from error
         return str(text)
 
 
@@ -200,12 +262,27 @@ def encoder_for(source: ModelSource, *, chat_template: bool = True) -> Encoder:
     )
 
 
+@lru_cache
+def chat_rendering(source: ModelSource) -> str | None:
+    """Digest of what the model's chat template renders; None where the model's files say all
+    of it, and the template asks for no date."""
+    if not any(_CLOCK in text for text in template_texts(source)):
+        return None
+    encoder = encoder_for(source)
+    return encoder.template_sha256 if encoder.uses_chat_template else None
+
+
 def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> tuple[int, ...]:
     """Tokens that end an answer: the tokenizer's end token first, then the model's."""
     configured = getattr(generation_config, "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     found = [tokenizer.eos_token_id, *listed]
     return tuple(dict.fromkeys(token for token in found if token is not None))
+
+
+def _short(text: str) -> str:
+    """The end of a rendered text, as an error message shows it."""
+    return repr(text if len(text) <= 80 else f"...{text[-77:]}")
 
 
 def _first(ids: Sequence[int], wanted: Sequence[int]) -> int:

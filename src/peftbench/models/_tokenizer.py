@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftbench.errors import ModelError
@@ -28,6 +30,24 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         # Padding is never attended to, so any token will do.
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     return tokenizer
+
+
+def template_texts(source: ModelSource) -> Iterator[str]:
+    """The files in which a chat template may stand, as text, read without loading anything."""
+    for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
+        path = Path(source.location) / name
+        if source.revision is not None:
+            from huggingface_hub import hf_hub_download
+            from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+            try:
+                path = Path(
+                    hf_hub_download(source.location, name, revision=source.revision)
+                )
+            except (EntryNotFoundError, LocalEntryNotFoundError):
+                continue
+        if path.is_file():
+            yield path.read_text("utf-8")
 
 
 def own_decoding(source: ModelSource) -> GenerationConfig:

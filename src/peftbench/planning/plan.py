@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench import tasks
+from peftbench.encoding.encode import chat_rendering
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.fit import check_metrics
@@ -168,6 +169,7 @@ def _cell(
             identity=source.identity,
             dtype=resolved_dtype(model.dtype, source.config),
             chat_template=model.chat_template,
+            chat_rendering=chat_rendering(source) if model.chat_template else None,
         ),
         method=cell_method(choice, method),
         task=CellTask(

@@ -11,7 +11,7 @@ from pathlib import Path
 from peftbench import tasks
 from peftbench.encoding.encode import encoder_for
 from peftbench.encoding.labels import label_troubles
-from peftbench.errors import InvalidSpec
+from peftbench.errors import InvalidSpec, ModelError
 from peftbench.models import ModelSource
 from peftbench.spec import Protocol
 from peftbench.store import PlannedCell
@@ -32,6 +32,10 @@ def check_tokenizer(
     """Make sure that a model's tokenizer can ask these tasks; raises `ModelError` for a chat
     template that cannot be used, and `InvalidSpec` for labels that cannot be told apart."""
     encoder = encoder_for(source, chat_template=chat_template)
+    try:
+        encoder.check_template()
+    except ModelError as error:
+        raise ModelError(f"{source.name}: {error}") from error
     for name, protocol in named:
         if troubles := label_troubles(tasks.get(name, protocol), encoder):
             raise InvalidSpec(
