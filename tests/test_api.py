@@ -305,6 +305,8 @@ def test_a_frame_is_a_task_known_by_its_content(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_frame_is_told_at_once() -> None:
     with pytest.raises(InvalidSpec, match="two words that differ"):
         notes(labels=["praise"])
+    with pytest.raises(InvalidSpec, match="the same text, such as 1 and '1'"):
+        notes(labels={1: "praise", "1": "complaint"})
     with pytest.raises(InvalidSpec, match="the task 'notes' has 1 wrong field"):
         notes(metrics="accuracy")
     with pytest.raises(InvalidSpec, match="letters, digits, _ and - only"):

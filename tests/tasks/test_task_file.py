@@ -220,6 +220,7 @@ class TestIdentity:
         ({"data": "rows.xlsx"}, r"rows\.xlsx ends in none of \.jsonl"),
         ({"labels": {0: False, 1: True}}, "put it in quotes"),
         ({"labels": {0: "bad", 1: "bad"}}, "two words that differ"),
+        ({"labels": {1: "bad", "1": "good"}}, "key '1' stands there twice"),
         ({"labels": {0: " bad", 1: "good"}}, "blanks around it"),
         ({"labels": {"a": "x"}}, "two words that differ"),
         ({"reads": "number"}, "labels are read as labels"),

@@ -34,7 +34,8 @@ def metric_troubles(task: Task, examples: Sequence[Example] = ()) -> list[str]:
     found = examples or _samples(task)
     if not found:
         return []
-    told = ((name, _trouble(name, task, found)) for name in task.metrics)
+    asked = dict.fromkeys([*task.metrics, task.validation_metric or task.headline])
+    told = ((name, _trouble(name, task, found)) for name in asked)
     return [f"the metric {name} {trouble}" for name, trouble in told if trouble]
 
 
