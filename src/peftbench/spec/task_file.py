@@ -130,7 +130,9 @@ class TaskFile(Frozen):
                 raise ValueError(f"the word {word!r} is empty or has blanks around it")
         found = {value_text(key): word for key, word in value.items()}
         if len(found) < len(value):
-            raise ValueError("two of the column's values are the same text, such as 1 and '1'")
+            raise ValueError(
+                "two of the column's values are the same text, such as 1 and '1'"
+            )
         return found
 
     @model_validator(mode="after")
