@@ -305,6 +305,8 @@ def test_a_frame_is_a_task_known_by_its_content(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_frame_is_told_at_once() -> None:
     with pytest.raises(InvalidSpec, match="two words that differ"):
         notes(labels=["praise"])
+    with pytest.raises(InvalidSpec, match="the same text, such as 1 and '1'"):
+        notes(labels={1: "praise", "1": "complaint"})
     with pytest.raises(InvalidSpec, match="the task 'notes' has 1 wrong field"):
         notes(metrics="accuracy")
     with pytest.raises(InvalidSpec, match="letters, digits, _ and - only"):
@@ -313,5 +315,11 @@ def test_what_is_wrong_with_a_frame_is_told_at_once() -> None:
         notes({"train": NOTES})
     with pytest.raises(DataError, match=r"row 1 of file.jsonl: .*'kinds'"):
         notes(answer="kinds")
+    with pytest.raises(
+        DataError, match=r"'note' must be text.* row 2 of the frame has b'b"
+    ):
+        notes(NOTES.assign(note=["a", *(b"b" for _ in NOTES.index[1:])]))
+    with pytest.raises(DataError, match="two columns 'note'"):
+        notes(NOTES.rename(columns={"kind": "note"}))
     with pytest.raises(DataError, match=r"row 2 of file.jsonl: 'kind' is 'true'"):
         notes(NOTES.iloc[:2], labels={False: "praise", "x": "complaint"})

@@ -18,7 +18,7 @@ from peftbench.news import Listen, Narrator, News, unheard
 from peftbench.planning.plan import Plan, make_plan
 from peftbench.planning.wanted import Need, needs, wanted
 from peftbench.results import Results, advice, results, stored_benchmark
-from peftbench.spec import Benchmark, Trial, from_mapping, read_benchmark
+from peftbench.spec import Benchmark, Protocol, Trial, from_mapping, read_benchmark
 from peftbench.spec.read import is_task_file
 from peftbench.store import PlannedCell, Record, Store, StoredBenchmark, Work
 from peftbench.store._files import explained
@@ -157,7 +157,7 @@ class Experiment:
             vars(self).pop("plan", None)
         plan = self.plan
         self._use_tasks()
-        self.check_rows()
+        self.check_inputs()
         tuning = self._search()
         costs = unmeasured(plan.cells, plan.models, self.store.results)
         self._remember(tuning.settled() if tuning else plan)
@@ -206,7 +206,7 @@ class Experiment:
             elif one.cell.id in found and train is not None and train.id in trained:
                 unable.append(one)
         self._use_tasks()
-        self.check_rows()
+        self.check_inputs()
         self._remember(self.plan)
         works = wanted(able, self.store.results, keep_adapters=True)
         self._work_through(works, workers=1, listen=listen)
@@ -381,10 +381,23 @@ class Experiment:
         differs = both["answer_first"].fillna("") != both["answer_second"].fillna("")
         return both[differs].reset_index(drop=True)
 
-    def check_rows(self) -> None:
-        """Load the perturbed sets, so that broken rows are found before anything runs."""
+    def check_inputs(self) -> None:
+        """Read rows of your own, perturbed sets and tokenizers of what is to be run, so that
+        what is wrong with them is told before it is."""
+        from peftbench.planning.ready import check_own_rows, check_tokenizer
         from peftbench.tasks.perturbations._load import load_perturbed
 
+        found = self.needs()
+        to_ask = [one for one in self._cells() if found.get(one.cell.id) in ("run", "ask")]
+        check_own_rows(to_ask, self.data_dir)
+        asked: dict[tuple[str, bool], dict[tuple[str, Protocol], None]] = {}
+        for one in to_ask:
+            model = one.cell.model
+            named = asked.setdefault((model.identity, bool(model.chat_template)), {})
+            named[one.cell.task.name, one.cell.protocol] = None
+        for (identity, chat_template), named in asked.items():
+            source = self.plan.models[identity]
+            check_tokenizer(source, chat_template=chat_template, named=named)
         for task, name in dict.fromkeys(
             (one.cell.task.name, test_set.name)
             for one in self.plan.cells

@@ -44,6 +44,15 @@ def test_check_task_fails_on_a_broken_file_and_names_every_line(tmp_path: Path) 
     assert said.stdout.count("invalidates scores") == 3
 
 
+def test_check_task_names_a_metric_that_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text((EXAMPLES / "reviews.csv").read_text("utf-8"))
+    described = (EXAMPLES / "reviews.yaml").read_text("utf-8")
+    (tmp_path / "reviews.yaml").write_text(described.replace("accuracy", "pearson"))
+    said = peftbench("check-task", "reviews.yaml", cwd=tmp_path)
+    assert said.returncode == 1
+    assert "invalidates scores (metric): the metric pearson cannot score" in said.stdout
+
+
 def test_wrong_use_is_told_apart(tmp_path: Path) -> None:
     for argument, words in (("gone.yaml", "No task file"), ("sst3", "Did you mean 'sst2'")):
         said = peftbench("check-task", argument, cwd=tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftbench.encoding.encode import Encoder, stop_ids
-from peftbench.errors import DataError
+from peftbench.errors import DataError, ModelError
 from peftbench.models import resolve
 from peftbench.models._load import load
 from peftbench.spec import ModelChoice
@@ -31,26 +33,16 @@ THINKING = (
 )
 
 
-class Templated:
+@cache
+def templated(template: str) -> Any:
     """The tiny model's tokenizer with a chat template."""
-
-    def __init__(self, template: str) -> None:
-        self.chat_template = template
-
-    def __call__(self, *arguments: Any, **rest: Any) -> Any:
-        return TINY.tokenizer(*arguments, **rest)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(TINY.tokenizer, name)
-
-    def apply_chat_template(self, turns: list[dict[str, str]], **rest: Any) -> Any:
-        return TINY.tokenizer.apply_chat_template(
-            turns, chat_template=self.chat_template, **rest
-        )
+    tokenizer = copy.deepcopy(TINY.tokenizer)
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 def encoder(template: str | None = None, stops: tuple[int, ...] = (2,)) -> Encoder:
-    tokenizer: Any = Templated(template) if template else TINY.tokenizer
+    tokenizer = templated(template) if template else TINY.tokenizer
     return Encoder(tokenizer, chat_template=True, stop_ids=stops)
 
 
@@ -70,9 +62,34 @@ def test_the_completion_ends_with_the_end_token_once() -> None:
 
 
 def test_a_completion_without_tokens_is_refused() -> None:
-    for completion in ("<|end|>", "<|end|>yes"):
-        with pytest.raises(DataError, match="has no tokens"):
-            encoder(PLAIN).encode("Is it?", completion)
+    with pytest.raises(DataError, match="has no tokens"):
+        encoder(PLAIN).encode("Is it?", "")
+
+
+@pytest.mark.parametrize("template", [None, PLAIN, THINKING])
+def test_a_special_token_in_a_row_is_text(template: str | None) -> None:
+    """It used to end the answer there: trained cut short, and never to be matched."""
+    made = encoder(template)
+    answer = "keep 0 <|end|> word 0 <|end|> rest"
+    row = made.encode("Mark <|end|> or <|begin|> in\n<|pad|>", answer)
+    assert made.decode(row.completion).strip() == answer
+    assert row.completion.count(2) == 1
+    assert row.completion[-1] == 2
+    plain = made.encode("Mark . or , in\n.", "keep")
+    assert [row.prompt.count(token) for token in (0, 1, 2)] == [
+        plain.prompt.count(token) for token in (0, 1, 2)
+    ]
+    assert text(row.prompt).count("<|end|>") == text(plain.prompt).count("<|end|>") + 1
+    assert made.special_tokens_in(answer) == ("<|end|>",)
+
+
+def test_an_end_token_that_cannot_be_text_is_refused_in_an_answer() -> None:
+    tokenizer = copy.deepcopy(TINY.tokenizer)
+    tokenizer.add_tokens(["<stop>"])
+    end = tokenizer.convert_tokens_to_ids("<stop>")
+    made = Encoder(tokenizer, chat_template=False, stop_ids=(2, end))
+    with pytest.raises(DataError, match="holds '<stop>', which ends an answer"):
+        made.encode("Is it?", "yes <stop> no")
 
 
 def test_an_example_is_encoded_from_its_completion_not_its_target() -> None:
@@ -129,9 +146,81 @@ def test_a_template_that_rewrites_earlier_turns_is_used_as_it_is() -> None:
     assert text(row.completion) == "yes<|end|>"
 
 
+#: As Llama 3's: a system turn with today's date, where the environment tells it.
+DATED = "<system>Today is {{ strftime_now('%d %b %Y') }}<|end|>" + PLAIN
+
+GENERATION = "{% if add_generation_prompt %}<assistant>{% endif %}"
+TURNS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
+
+
+@pytest.mark.parametrize("template", [None, PLAIN, THINKING, DATED, "<chat>" + PLAIN])
+def test_a_template_that_holds_question_and_answer_passes(template: str | None) -> None:
+    encoder(template).check_template()
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (
+            "{% if messages[0].role != 'system' %}"
+            "{{ raise_exception('a system turn is needed') }}{% endif %}" + PLAIN,
+            "conversation of user .TemplateError: a system turn is needed",
+        ),
+        (
+            "{% if messages[-1].role != 'user' %}"
+            "{{ raise_exception('the user is last') }}{% endif %}" + PLAIN,
+            "conversation of user and assistant .TemplateError: the user is last",
+        ),
+        ("{% for m in messages %}{{ m.content }}", "TemplateSyntaxError"),
+        ("{{ messages[0].content.text.strip() }}", "UndefinedError"),
+        (
+            "{% for m in messages %}<{{ m.role }}>{% for part in m.content %}{{ part.text }}"
+            "{% endfor %}<|end|>{% endfor %}" + GENERATION,
+            "renders nothing of the question, but '<user><|end|><assistant>'",
+        ),
+        (
+            "<user>{{ messages[0].content }}<|end|>" + GENERATION,
+            "renders nothing of the answer",
+        ),
+        (
+            TURNS + GENERATION.replace("<assistant>", "<assistant><think>"),
+            "ends a prompt with '<.end.><assistant><think>', and begins an answer after",
+        ),
+        (
+            "{% set form = '%d' %}{{ strftime_now(form) }}" + PLAIN,
+            "asks for the date in a way that cannot be fixed",
+        ),
+        (PLAIN + "{{ range(100000) | random }}", "renders another prompt each time"),
+    ],
+    ids=[
+        "system",
+        "user last",
+        "syntax",
+        "undefined",
+        "parts",
+        "answer",
+        "thinks",
+        "date",
+        "random",
+    ],
+)
+def test_a_template_that_cannot_ask_is_refused_with_what_to_do(
+    template: str, words: str
+) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        encoder(template).check_template()
+    assert "chat_template: false" in str(caught.value)
+
+
+def test_a_template_that_asks_for_the_date_is_given_a_fixed_one() -> None:
+    """Else the same step would ask another prompt every day."""
+    rendered = encoder(DATED).render("Is it?")
+    assert rendered == "<system>Today is 26 Jul 2024<|end|><user>Is it?<|end|><assistant>"
+    assert encoder(DATED).template_sha256 != encoder(PLAIN).template_sha256
+
+
 def test_the_chat_template_can_be_left_unused() -> None:
-    tokenizer: Any = Templated(PLAIN)
-    made = Encoder(tokenizer, chat_template=False, stop_ids=(2,))
+    made = Encoder(templated(PLAIN), chat_template=False, stop_ids=(2,))
     assert not made.uses_chat_template
     assert made.render("Is it? ") == "Is it?"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from in_process import kinds, missing, plan, work
+from peftbench import tasks
 from peftbench.engine import host
 from peftbench.engine.adapter import AdapterRun
 from peftbench.planning.plan import Plan
@@ -70,6 +71,18 @@ def test_a_cell_that_is_done_is_never_done_again(store: Store) -> None:
     records = store.records(made.cells)
     assert {one.status for one in records.values()} == {"finished"}
     assert [records[one.cell.id].has_adapter for one in made.cells] == [False, True]
+
+
+def test_a_record_says_all_that_decoding_went_by(store: Store) -> None:
+    made = plan(**BOTH)
+    for record in store.records(made.cells).values():
+        assert record.manifest.decoding == {
+            "do_sample": False,
+            "num_beams": 1,
+            "max_new_tokens": tasks.get(made.cells[0].cell.task.name).answer_bound,
+            "eos_token_id": [2],
+            "end_tokens": ["<|end|>"],
+        }
 
 
 def test_a_larger_test_split_trains_nothing(store: Store, loads: list[str]) -> None:

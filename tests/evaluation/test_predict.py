@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import torch
 from torch import nn
+from transformers import GenerationConfig
 
 from peftbench import methods, tasks
 from peftbench.encoding.batches import Batch
@@ -21,7 +23,7 @@ from peftbench.encoding.logits import all_logits
 from peftbench.errors import OutOfMemory
 from peftbench.evaluation.predict import Predictor
 from peftbench.models import resolve
-from peftbench.models._load import BaseModel, load
+from peftbench.models._load import BaseModel, _forget_decoding, load
 from peftbench.spec import ModelChoice, Training
 from peftbench.tasks import Task
 from peftbench.tasks._answers import label_reader
@@ -317,6 +319,52 @@ def test_what_is_written_is_bounded(base: BaseModel) -> None:
     never = Encoder(base.tokenizer, chat_template=True, stop_ids=[1])
     text = Predictor(base.model, never, 200).generate(["Ada found a ring."], 5)[0]
     assert len(base.tokenizer(text, add_special_tokens=False)["input_ids"]) <= 5
+
+
+@pytest.mark.parametrize(
+    "inherited",
+    [
+        {"no_repeat_ngram_size": 1},
+        {"repetition_penalty": 1.3, "encoder_repetition_penalty": 1.3},
+        {"min_new_tokens": 9, "forced_eos_token_id": 2},
+        {"suppress_tokens": list(range(3, 600)), "begin_suppress_tokens": [2]},
+        {"do_sample": True, "temperature": 0.6, "top_k": 20, "num_return_sequences": 2},
+        {"num_beams": 3, "num_beam_groups": 3, "diversity_penalty": 1.0},
+        {"stop_strings": ["a"], "max_time": 1e-4},
+        {"return_dict_in_generate": True, "output_scores": True},
+        {"prompt_lookup_num_tokens": 3},
+        {"penalty_alpha": 0.6, "top_k": 4, "use_cache": False},
+        {"custom_field_of_its_own": 1},
+    ],
+    ids=lambda inherited: next(iter(inherited)),
+)
+def test_decoding_inherits_nothing_from_the_models_own_settings(
+    inherited: dict[str, Any], base: BaseModel, encoder: Encoder
+) -> None:
+    prompts = rows_of("generated_mood")[1][:3]
+    predictor = Predictor(base.model, encoder, 200)
+    expected = predictor.generate(prompts, 12)
+    base.model.generation_config = GenerationConfig(eos_token_id=2, **inherited)
+    _forget_decoding(base.model)
+    assert predictor.generate(prompts, 12) == expected
+
+
+def test_a_model_adds_its_end_tokens_to_decoding_and_nothing_else(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(base.source.location, folder)
+    settings = {"eos_token_id": [2, 300], "repetition_penalty": 2.0, "max_length": 20}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    other = load(resolve(ModelChoice(name=str(folder))), "float32")
+    left = other.model.generation_config
+    assert (left.repetition_penalty, left.max_length) == (None, None)
+    ends = stop_ids(other.tokenizer, left)
+    made = Encoder(other.tokenizer, chat_template=True, stop_ids=ends)
+    assert Predictor(other.model, made, 200).decoding(12) == {
+        "do_sample": False, "num_beams": 1, "max_new_tokens": 12, "eos_token_id": [2, 300]
+    }  # fmt: skip
+    assert made.end_tokens == ("<|end|>", other.tokenizer.convert_ids_to_tokens(300))
 
 
 def test_room_for_a_long_answer_is_never_taken_from_the_whole_question(

@@ -32,6 +32,7 @@ from peftbench.spec.steps import KINDS
 TRAIN: dict[str, Any] = {
     "base": {"identity": "sha256:00ff", "dtype": "float32"},
     "chat_template": True,
+    "chat_rendering": None,
     "method": {
         "name": "lora",
         "parameters": {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": ["é"]},
@@ -68,6 +69,7 @@ TRAIN: dict[str, Any] = {
 PREDICT: dict[str, Any] = {
     "base": TRAIN["base"],
     "chat_template": True,
+    "chat_rendering": None,
     "adapter": "0" * 64,
     "method": None,
     "task": TRAIN["task"],
@@ -114,6 +116,7 @@ OTHER: dict[str, Any] = {
     "train.base.identity": "sha256:00fe",
     "train.base.dtype": "bfloat16",
     "train.chat_template": False,
+    "train.chat_rendering": "sha256:44ff",
     "train.method.name": "ia3",
     "train.method.source": None,
     "train.method.parameters": {},
@@ -149,6 +152,7 @@ OTHER: dict[str, Any] = {
     "predict.base.identity": "sha256:00fe",
     "predict.base.dtype": "bfloat16",
     "predict.chat_template": False,
+    "predict.chat_rendering": "sha256:44ff",
     "predict.adapter": "1" * 64,
     "predict.method": TRAIN["method"],
     "predict.task.name": "generated_sums",

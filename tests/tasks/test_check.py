@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from peftbench import tasks
+from peftbench.errors import DataError
+from peftbench.tasks import Example
 from peftbench.tasks._check import Checked, check_task
 from peftbench.tasks._leaks import normalised
 from peftbench.tasks._sources import FolderSource
@@ -151,6 +157,39 @@ def test_rows_too_long_are_counted(tmp_path: Path) -> None:
     assert not checked.is_valid, "no row fits at all"
 
 
+def test_special_tokens_and_rows_that_cannot_be_encoded_are_found(tmp_path: Path) -> None:
+    def count(example: Example) -> int:
+        if "film number 3" in example.prompt:
+            raise DataError("it has no tokens")
+        return 1
+
+    check(tmp_path)
+    files: Any = {s: tmp_path / f"{s}.jsonl" for s in ("train", "validation", "test")}
+    checked = check_task(
+        "sst2", SST2, FolderSource(files), count_tokens=count, longest=9,
+        special_tokens=lambda text: ["<end>"] if "film number 1" in text else [],
+    )  # fmt: skip
+    first, *rest = checked.findings
+    assert first.message == f"{tmp_path / 'train.jsonl'}:4: it has no tokens"
+    assert first.invalidates
+    assert [f.kind for f in rest] == ["special token", "special token"]
+    assert f"in 11 rows, first in {tmp_path / 'train.jsonl'}:2" in rest[0].message
+    assert not any(finding.invalidates for finding in rest)
+
+
+def test_a_right_answer_that_its_own_task_reads_otherwise_is_found(tmp_path: Path) -> None:
+    check(tmp_path)
+    files: Any = {s: tmp_path / f"{s}.jsonl" for s in ("train", "validation", "test")}
+    task = replace(SST2, read_answer=lambda raw: raw if raw == "negative" else None)
+    checked = check_task(
+        "sst2", task, FolderSource(files), count_tokens=lambda _: 1, longest=9
+    )
+    first = checked.findings[0]
+    assert first.invalidates
+    assert "train.jsonl:2: the answer 'positive' is read as None" in first.message
+    assert checked.splits["train"].labels == {"negative": 10, "positive": 0}
+
+
 def test_split_without_rows_is_a_finding(tmp_path: Path) -> None:
     checked = check(tmp_path, test=[])
     assert kinds(checked) == {"empty": True}
@@ -167,7 +206,33 @@ def test_split_without_rows_is_a_finding(tmp_path: Path) -> None:
         ("x = 1", "x > 1", False),
         ("Größe", "GRÖSSE", True),
         ("日本", "日 本", False),
+        ("कि", "की", False),  # a vowel sign is a mark, and another word
+        ("\N{THUMBS UP SIGN}", "\N{THUMBS DOWN SIGN}", False),
+        ("3 \N{MULTIPLICATION SIGN} 4", "3 \N{DIVISION SIGN} 4", False),
+        ("x \N{LESS-THAN OR EQUAL TO} 1", "x \N{GREATER-THAN OR EQUAL TO} 1", False),
+        ("5 \N{DEGREE SIGN}C", "5 C", False),
+        ("café", "cafe", False),
+        ("café", "cafe\N{COMBINING ACUTE ACCENT}", True),
+        ("cafe 7", "ｃａｆｅ ７", True),
+        ("cafe", "c\N{CYRILLIC SMALL LETTER A}fe", True),
+        ("Example", "ex\N{GREEK SMALL LETTER ALPHA}mple", True),
+        ("\N{GREEK SMALL LETTER ALPHA} = 1", "a = 1", False),
+        ("5 \N{GREEK SMALL LETTER MU}m", "5 mm", False),
+        ("ВОДА", "вода", True),
+        ("a film", "a\N{NO-BREAK SPACE}fi\N{SOFT HYPHEN}lm\N{ZERO WIDTH SPACE}", True),
+        ("\N{BLACK HEART SUIT}", "\N{BLACK HEART SUIT}\N{VARIATION SELECTOR-16}", True),
+        ("it \N{EM DASH} “fine”", 'it - "fine"', True),
+        ("3 \N{MINUS SIGN} 4", "3 - 4", True),
+        ("?!", "...", False),
     ],
 )
 def test_what_counts_as_the_same_text(first: str, second: str, same: bool) -> None:
     assert (normalised(first) == normalised(second)) is same
+
+
+@given(st.text())
+def test_what_counts_as_the_same_text_does_so_in_any_form(text: str) -> None:
+    once = normalised(f"word {text}")
+    assert normalised(once) == once
+    assert normalised(unicodedata.normalize("NFD", f"word {text}")) == once
+    assert normalised(f"  word {text}\N{ZERO WIDTH SPACE} ") == once

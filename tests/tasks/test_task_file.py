@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +142,9 @@ class TestFreeAnswers:
         assert data.task.metrics == ("exact_match", "token_f1")
         assert data.examples["train"][0].target.startswith("y")
 
-    def test_answer_without_a_number_is_refused(self, tmp_path: Path) -> None:
-        write_rows(tmp_path / "rows.csv", [{"q": "x", "a": "none"}])
+    @pytest.mark.parametrize("answer", ["none", "1/2", "3e5", "1.234,56", "1 000"])
+    def test_answer_without_a_number_is_refused(self, tmp_path: Path, answer: str) -> None:
+        write_rows(tmp_path / "rows.csv", [{"q": "x", "a": answer}])
         path = task_file(
             tmp_path, prompt="{q}", answer="a", labels=None, group=None, reads="last_number"
         )
@@ -214,7 +219,8 @@ class TestIdentity:
         ({"data": "gone.csv"}, r"no file .*gone\.csv. Paths are relative"),
         ({"data": "rows.xlsx"}, r"rows\.xlsx ends in none of \.jsonl"),
         ({"labels": {0: False, 1: True}}, "put it in quotes"),
-        ({"labels": {0: "bad", 1: "Bad"}}, "two words that differ"),
+        ({"labels": {0: "bad", 1: "bad"}}, "two words that differ"),
+        ({"labels": {1: "bad", "1": "good"}}, "key '1' stands there twice"),
         ({"labels": {0: " bad", 1: "good"}}, "blanks around it"),
         ({"labels": {"a": "x"}}, "two words that differ"),
         ({"reads": "number"}, "labels are read as labels"),
@@ -280,6 +286,51 @@ def test_csv_with_a_value_too_many_is_named(tmp_path: Path) -> None:
         load(task_file(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
+def test_column_named_twice_is_refused(tmp_path: Path, name: str) -> None:
+    """Whichever of the two were read, the other would be lost without a word."""
+    import pyarrow
+    import pyarrow.parquet
+
+    file = write_rows(tmp_path / name)
+    if name == "rows.parquet":
+        table = pyarrow.parquet.read_table(file).rename_columns(["text", "stars", "text"])
+        pyarrow.parquet.write_table(table, file)
+    else:
+        file.write_text(file.read_text().replace("film", "text", 1))
+    said = rf"{name}(:1)? names the (column|field) 'text' twice"
+    with pytest.raises(DataError, match=said):
+        load(task_file(tmp_path, data=name, group=None))
+
+
+def test_columns_without_a_name_are_no_column_named_twice(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,stars,,\n" + "".join(f"n {i},{i % 2},,\n" for i in range(20)))
+    assert load(task_file(tmp_path, group=None)).examples["train"]
+
+
+def test_csv_fields_of_any_length_are_read(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    write_rows(tmp_path / "rows.csv", [*ROWS, {"text": long, "stars": 1, "film": "long"}])
+    before = csv.field_size_limit()
+    every = load(task_file(tmp_path)).examples.values()
+    assert any(long.strip() in example.prompt for split in every for example in split)
+    assert csv.field_size_limit() == before, "the limit is the whole process's"
+
+
+@pytest.mark.parametrize("value", [b"\xff", math.nan, None])
+def test_value_that_is_no_text_is_named_with_file_row_and_column(
+    tmp_path: Path, value: Any
+) -> None:
+    rows = [{**row, "film": b"a" if value == b"\xff" else 1.0} for row in ROWS]
+    rows[4]["film"] = value
+    write_rows(tmp_path / "rows.parquet", rows)
+    path = task_file(tmp_path, data="rows.parquet", prompt="{text} {film}", group=None)
+    row = 1 if isinstance(value, bytes) else 5
+    with pytest.raises(DataError, match=rf"rows\.parquet, row {row}: 'film' must be text"):
+        load(path)
+
+
 class TestTemplate:
     def test_no_attribute_is_looked_up(self) -> None:
         template = Template.parse("{text.__class__}")
@@ -295,14 +346,25 @@ class TestTemplate:
         assert Template.parse(escaped).render({}) == text
 
     @pytest.mark.parametrize(
-        ("value", "text"), [(True, "true"), (3, "3"), (2.5, "2.5"), (" a ", "a")]
+        ("value", "text"),
+        [
+            (True, "true"),
+            (3, "3"),
+            (2.5, "2.5"),
+            (" a ", "a"),
+            (Decimal("1.50"), "1.50"),
+            (date(2024, 7, 26), "2024-07-26"),
+        ],
     )
     def test_numbers_and_truth_are_text(self, value: Any, text: str) -> None:
         assert Template.parse("{x}").render({"x": value}) == text
 
-    @pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
+    @pytest.mark.parametrize(
+        "value",
+        [None, ["a"], {"a": 1}, b"a", math.nan, -math.inf, Decimal("NaN"), object()],
+    )
     def test_other_values_are_refused(self, value: Any) -> None:
-        with pytest.raises(DataError, match="must be text or a number"):
+        with pytest.raises(DataError, match="'x' must be text or a finite number; found"):
             Template.parse("{x}").render({"x": value})
 
 

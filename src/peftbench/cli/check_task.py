@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,10 +29,13 @@ def check_task(
     Exit codes: 0 nothing that invalidates scores, 1 something, 2 wrong usage.
     """
     from peftbench import api, tasks
-    from peftbench.cli.show_task import encoder_of
+    from peftbench.encoding.encode import encoder_for
+    from peftbench.encoding.labels import label_troubles
     from peftbench.evaluation import metrics
+    from peftbench.evaluation.fit import metric_troubles
     from peftbench.models import resolve
     from peftbench.spec import ModelChoice, TrainingSection
+    from peftbench.tasks._check import Finding
     from peftbench.tasks._check import check_task as check
     from peftbench.tasks._sources import find_source
 
@@ -42,7 +45,7 @@ def check_task(
         metrics.get(metric)
     source = find_source(name, found, api.data_folder(data_dir))
     chosen = resolve(ModelChoice(name=model))
-    encoder = encoder_of(chosen)
+    encoder = encoder_for(chosen)
     encoder.tokenizer.model_max_length = sys.maxsize  # too long is what we look for
     positions = chosen.config.get("max_position_embeddings") or TrainingSection().max_length
     checked = check(
@@ -50,8 +53,19 @@ def check_task(
         found,
         source,
         count_tokens=lambda example: len(encoder.encode_example(example)),
+        special_tokens=encoder.special_tokens_in,
         longest=min(TrainingSection().max_length, int(positions)),
     )
+    troubles = [
+        Finding("labels", f"{trouble} (Of {model}.)", invalidates=True)
+        for trouble in label_troubles(found, encoder)
+    ]
+    rows = () if found.example_row else checked.examples
+    troubles += [
+        Finding("metric", trouble, invalidates=True)
+        for trouble in metric_troubles(found, rows)
+    ]
+    checked = replace(checked, findings=[*troubles, *checked.findings])
     if as_json:
         print(json.dumps(_as_json(checked, encoder), indent=2))
     else:

@@ -71,6 +71,7 @@ def plan(
             f"{store} is not a store: it has no store.sqlite. `peftbench run` makes one."
         )
     with experiment:
+        experiment.check_inputs()
         made, needs = experiment.settled, experiment.needs()
         records = {one.cell.id: record for one, record in experiment.ended()}
         trials = experiment.trials_left()

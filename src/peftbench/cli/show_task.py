@@ -26,6 +26,7 @@ def show_task(
     from rich.console import Console
 
     from peftbench import api, tasks
+    from peftbench.encoding.encode import encoder_for
     from peftbench.models import resolve
     from peftbench.spec import ModelChoice
     from peftbench.tasks._data import load_task_data
@@ -48,7 +49,8 @@ def show_task(
     console.print(
         f"metrics: {', '.join(found.metrics)}; protocol {protocol}, version {found.version}"
     )
-    encoder = encoder_of(source)
+    encoder = encoder_for(source)
+    console.print(f"answers end at: {', '.join(encoder.end_tokens)}")
     example = data.examples["train"][0]
     console.print("\nprompt", style="bold")
     console.print(encoder.render(example.prompt))
@@ -73,14 +75,3 @@ def show_task(
     for pair, number in data.duplicate_prompts.items():
         if number:
             console.print(f"{number} prompts stand in both {pair}")
-
-
-def encoder_of(source: Any) -> Any:
-    """The encoder of a model that is not loaded: its tokenizer is enough."""
-    from transformers import AutoTokenizer
-
-    from peftbench.encoding.encode import Encoder
-
-    tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
-    stop = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    return Encoder(tokenizer, chat_template=True, stop_ids=stop)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from peftbench.errors import DataError
+from peftbench.errors import DataError, ModelError
+from peftbench.models import ModelSource
+from peftbench.models._tokenizer import load_tokenizer, own_decoding, template_texts
 from peftbench.tasks import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-#: Stands for an answer, to see what a chat template puts around one.
-_PROBE = "peftbench-answer"
+#: Stand for a question and its answer, to see what a chat template puts around them.
+_QUESTION, _PROBE = "peftbench-question", "peftbench-answer"
+
+#: What templates ask for the date by, and the one that they are given: what Llama 3's
+#: falls back to where it is given none.
+_CLOCK = "strftime_now"
+_ASKS_FOR_TODAY = re.compile(rf"{_CLOCK}\s*\(\s*(['\"])(.*?)\1\s*\)")
+_TODAY = date(2024, 7, 26)
+
+_WITHOUT_TEMPLATE = (
+    "Ask this model without it: `models: [{name: ..., chat_template: false}]`."
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,11 @@ class Encoder:
             raise DataError("The tokenizer has no end token, so no answer could ever end.")
         self.stop_ids = tuple(stop_ids)
 
+    @property
+    def end_tokens(self) -> tuple[str, ...]:
+        """The stop tokens as the tokenizer writes them."""
+        return tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
+
     def render(self, prompt: str) -> str:
         """The text that the model reads.
 
@@ -65,13 +85,47 @@ class Encoder:
         before, probe, _ = whole.removeprefix(head).partition(_PROBE)
         return head + before if probe and whole.startswith(head) else head
 
+    def check_template(self) -> None:
+        """Make sure that rendered prompts hold the question and end where the answer starts;
+        raises `ModelError`, with what to do, where the chat template does not see to that."""
+        if not self.uses_chat_template:
+            return
+        rendered, whole = self.render(_QUESTION), self._whole(_QUESTION, _PROBE)
+        wrong = None
+        if re.search(rf"{_CLOCK}\s*\(", self._template or ""):
+            wrong = "asks for the date in a way that cannot be fixed"
+        elif rendered != self.render(_QUESTION):
+            wrong = "renders another prompt each time"
+        elif _QUESTION not in rendered:
+            wrong = f"renders nothing of the question, but {_short(rendered)}"
+        elif _PROBE not in whole:
+            wrong = f"renders nothing of the answer, but {_short(whole)}"
+        else:
+            after = rendered.partition(_QUESTION)[2]
+            before = whole.partition(_QUESTION)[2].partition(_PROBE)[0]
+            if after != before:
+                wrong = (
+                    f"ends a prompt with {_short(after)}, and begins an answer after "
+                    f"{_short(before)}"
+                )
+        if wrong is not None:
+            raise ModelError(f"The chat template {wrong}. {_WITHOUT_TEMPLATE}")
+
+    @property
+    def template_sha256(self) -> str:
+        """Digest of what the chat template makes of a question and its answer."""
+        rendered = self.render(_QUESTION) + self._whole(_QUESTION, _PROBE)
+        return hashlib.sha256(rendered.encode()).hexdigest()
+
     def prompt_sha256(self, prompt: str) -> str:
         """Names a rendered prompt in stored predictions."""
         return hashlib.sha256(self.render(prompt).encode()).hexdigest()
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of the rendered prompt."""
-        ids = self._ids(self.render(prompt), special=not self.uses_chat_template)
+        rendered = self.render(prompt)
+        data = prompt if self.uses_chat_template else rendered
+        ids = self._ids(rendered, data, special=not self.uses_chat_template)
         while ids and ids[-1] == self.tokenizer.eos_token_id and len(ids) > 1:
             ids = ids[:-1]  # some tokenizers close every text with the end token
         return ids
@@ -80,6 +134,11 @@ class Encoder:
         """Prompt and completion, which must have at least one token of its own."""
         head = self.prompt(prompt)
         tail = self._completion(prompt, completion, head)
+        if ends := [end for end in self._ends_that_are_no_text if end in completion]:
+            raise DataError(
+                f"The completion {completion!r} holds {ends[0]!r}, which ends an answer for this "
+                "model and cannot be encoded as text. Write it otherwise."
+            )
         tail = tuple(tail[: _first(tail, self.stop_ids)])
         if not tail:
             raise DataError(
@@ -97,13 +156,17 @@ class Encoder:
         text: str = self.tokenizer.decode(kept, skip_special_tokens=True)
         return text
 
-    def _completion(self, prompt: str, completion: str, head: tuple[int, ...]) -> Any:
+    def _completion(
+        self, prompt: str, completion: str, head: tuple[int, ...]
+    ) -> tuple[int, ...]:
         if self.uses_chat_template:
-            return self._ids(self._turn(prompt, completion), special=False)
-        whole = self._ids(f"{self.render(prompt)} {completion}", special=True)
+            turn = self._turn(prompt, completion)
+            return self._ids(turn, completion, special=False)
+        text = f"{self.render(prompt)} {completion}"
+        whole = self._ids(text, text, special=True)
         if whole[: len(head)] == head:
             return whole[len(head) :]
-        return self._ids(f" {completion}", special=False)
+        return self._ids(f" {completion}", f" {completion}", special=False)
 
     def _turn(self, prompt: str, completion: str) -> str:
         """What the assistant's turn adds to the rendered prompt."""
@@ -120,21 +183,93 @@ class Encoder:
     def _end_after(self, prompt: str, completion: str) -> int:
         """The template's own end of turn, else the tokenizer's end token."""
         if self.uses_chat_template:
-            turn = self._ids(self._turn(prompt, completion), special=False)
+            turn = self._completion(prompt, completion, ())
             position = _first(turn, self.stop_ids)
             if position < len(turn):
                 return turn[position]
         return self.stop_ids[0]
 
-    def _ids(self, text: str, *, special: bool) -> tuple[int, ...]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
-        return tuple(ids)
+    def special_tokens_in(self, text: str) -> tuple[str, ...]:
+        """Text of a row that reads like a special token, each once; it is encoded as text."""
+        return tuple(dict.fromkeys(self._special.findall(text))) if self._special else ()
+
+    def _ids(self, text: str, data: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids of `text`, a part of which is `data` from a row: what reads like a special
+        token there, such as "</s>" in a page of HTML, is text and ends no answer."""
+        pieces = [(text, False)]
+        if self.special_tokens_in(data):
+            part = data if data in text else data.strip()  # some templates strip turns
+            before, found, after = text.partition(part)
+            parted = [(before, False), (found, True), (after, False)]
+            pieces = [piece for piece in parted if piece[0]]
+        return tuple(
+            token
+            for piece, is_data in pieces
+            for token in self.tokenizer(
+                piece,
+                add_special_tokens=special,  # `text` is then one piece
+                **({"split_special_tokens": True} if is_data else {}),
+            )["input_ids"]
+        )
+
+    @cached_property
+    def _template(self) -> str | None:
+        """The chat template as it is used, where that is not as the tokenizer has it: a prompt
+        must not be another one tomorrow, so "today" is always the same day."""
+        if _CLOCK not in str(self.tokenizer.chat_template):
+            return None
+        template: str = self.tokenizer.get_chat_template()
+        return _ASKS_FOR_TODAY.sub(lambda call: repr(_TODAY.strftime(call[2])), template)
+
+    @cached_property
+    def _ends_that_are_no_text(self) -> tuple[str, ...]:
+        """End tokens that the tokenizer finds in any text, not being marked as special."""
+        added = self.tokenizer.added_tokens_decoder
+        known = (added.get(token) for token in self.stop_ids)
+        return tuple(token.content for token in known if token and not token.special)
+
+    @cached_property
+    def _special(self) -> re.Pattern[str] | None:
+        added = self.tokenizer.added_tokens_decoder.values()
+        texts = {token.content for token in added if token.special}
+        longest_first = sorted(texts, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        text: Any = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        try:
+            text: Any = self.tokenizer.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                chat_template=self._template,
+            )
+        except Exception as error:  # the template's own words, or a mistake in it
+            roles = " and ".join(turn["role"] for turn in turns)
+            raise ModelError(
+                f"The chat template does not render a conversation of {roles} "
+                f"({type(error).__name__}: {error}). {_WITHOUT_TEMPLATE}"
+            ) from error
         return str(text)
+
+
+def encoder_for(source: ModelSource, *, chat_template: bool = True) -> Encoder:
+    """The encoder of a model that is not loaded: the same as that of the loaded one."""
+    tokenizer = load_tokenizer(source)
+    return Encoder(
+        tokenizer,
+        chat_template=chat_template,
+        stop_ids=stop_ids(tokenizer, own_decoding(source)),
+    )
+
+
+@lru_cache
+def chat_rendering(source: ModelSource) -> str | None:
+    """Digest of what the model's chat template renders; None where the model's files say all
+    of it, and the template asks for no date."""
+    if not any(_CLOCK in text for text in template_texts(source)):
+        return None
+    encoder = encoder_for(source)
+    return encoder.template_sha256 if encoder.uses_chat_template else None
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> tuple[int, ...]:
@@ -143,6 +278,11 @@ def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> tupl
     listed = configured if isinstance(configured, list) else [configured]
     found = [tokenizer.eos_token_id, *listed]
     return tuple(dict.fromkeys(token for token in found if token is not None))
+
+
+def _short(text: str) -> str:
+    """The end of a rendered text, as an error message shows it."""
+    return repr(text if len(text) <= 80 else f"...{text[-77:]}")
 
 
 def _first(ids: Sequence[int], wanted: Sequence[int]) -> int:

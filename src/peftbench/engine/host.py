@@ -138,12 +138,19 @@ class ModelHost:
 
 
 def encoder_of(step: Train | Predict, base: BaseModel) -> Encoder:
-    """Prompts to tokens, as the step asks for it."""
-    return Encoder(
+    """Prompts to tokens, as the step asks for it; raises `DataError` where the chat template
+    renders other prompts than those that the step speaks of."""
+    encoder = Encoder(
         base.tokenizer,
         chat_template=bool(step.chat_template),
         stop_ids=stop_ids(base.tokenizer, base.model.generation_config),
     )
+    if step.chat_rendering and encoder.template_sha256 != step.chat_rendering:
+        raise DataError(
+            f"The chat template of {base.source.name} renders other prompts than those that "
+            "were planned. Is the version of peftbench or transformers another one here?"
+        )
+    return encoder
 
 
 def longest_input(step: Train | Predict, method: Method, base: BaseModel) -> int:

@@ -198,6 +198,10 @@ class Unit:
                 threads=torch.get_num_threads(),
                 initial_adapter_sha256=None,
                 chat_template=encoder.uses_chat_template,
+                decoding={
+                    **predictor.decoding(predictor.bound(task)),
+                    "end_tokens": list(encoder.end_tokens),
+                },
             ),
             **_times(clock),
         )

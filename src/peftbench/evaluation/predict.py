@@ -153,6 +153,9 @@ class Predictor:
     ) -> list[str]:
         """Decoding with a KV cache, up to a stop token or the bound: greedy, or with
         `drawn` by one number in [0, 1) for every prompt and token."""
+        from transformers import GenerationConfig
+
+        rules = GenerationConfig(**self.decoding(max_new_tokens), pad_token_id=self._pad_id)
         room = max(1, self.max_length - max_new_tokens)
         ids = [self.encoder.prompt(prompt)[-room:] for prompt in prompts]
         texts = [""] * len(prompts)
@@ -167,12 +170,8 @@ class Predictor:
             written = self.model.generate(  # type: ignore[operator]
                 input_ids=input_ids.to(self._device),
                 attention_mask=mask.to(self._device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                num_beams=1,
+                generation_config=rules,
                 logits_processor=[Drawn(drawn[0][list(chosen)], drawn[1])] if drawn else [],
-                eos_token_id=list(self.encoder.stop_ids),
-                pad_token_id=self._pad_id,
             )
             for i, row in zip(chosen, written[:, length:].tolist(), strict=True):
                 texts[i] = self.encoder.decode(row)
@@ -181,6 +180,16 @@ class Predictor:
         mixed = math.inf if unharmed is None else unharmed - self.tokens_before
         self._in_batches([len(row) + max_new_tokens for row in ids], decode, mixed)
         return texts
+
+    def decoding(self, max_new_tokens: int) -> dict[str, Any]:
+        """All that decoding goes by, in the words of `transformers`. It is the protocol's:
+        a model adds its end tokens, and nothing else (`models._load`)."""
+        return {
+            "do_sample": False,
+            "num_beams": 1,
+            "max_new_tokens": max_new_tokens,
+            "eos_token_id": list(self.encoder.stop_ids),
+        }
 
     def bound(self, task: Task) -> int:
         """Tokens that an answer may have. A free one has at most half of what the model

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from peftbench.errors import ModelError
 from peftbench.models._shapes import Shapes
 from peftbench.models._source import ModelSource
+from peftbench.models._tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -59,7 +60,7 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     Reads safetensors only and never runs code that comes with a model. Raises
     `ModelError` where that is not enough.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # our own progress and errors are enough
@@ -67,20 +68,15 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     device = default_device()
     if dtype == "auto" and device.type == "cpu":
         dtype = "float32"
-    arguments: dict[str, Any] = {"revision": source.revision, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, **arguments)
-    except Exception as error:
-        raise ModelError(
-            f"The tokenizer of {source.name} does not load: {error}"
-        ) from error
+    tokenizer = load_tokenizer(source)
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             source.location,
             dtype=_DTYPES.get(dtype, "auto"),
             use_safetensors=True,
             output_loading_info=True,
-            **arguments,
+            revision=source.revision,
+            trust_remote_code=False,
         )
     except Exception as error:
         raise ModelError(
@@ -96,11 +92,11 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     model.name_or_path = model.config._name_or_path = source.written_name
     model = model.to(device).eval().requires_grad_(False)
     rows = model.get_input_embeddings().num_embeddings
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
-        # Padding is never attended to, so any token will do.
+    if tokenizer.pad_token_id >= rows:  # padding is never attended to: any token will do
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     _check_tokens(source, tokenizer, rows)
     _check_causal(source, model)
+    _forget_decoding(model)
     return BaseModel(source, model, tokenizer, Shapes.of(model), fingerprint(model))
 
 
@@ -131,6 +127,19 @@ def _check_causal(source: ModelSource, model: PreTrainedModel) -> None:
             f"{source.name} is no causal language model: its logits change with tokens that "
             "come later. Encoders cannot be benchmarked here; choose a model that writes text."
         )
+
+
+def _forget_decoding(model: PreTrainedModel) -> None:
+    """Leave of the model's own `generation_config.json` its end tokens alone.
+
+    `generate` fills in from there whatever it is not told: penalties, minimal lengths,
+    suppressed tokens. The same prompt would be scored by other rules on every model.
+    """
+    from transformers import GenerationConfig
+
+    if model.can_generate():
+        ends = model.generation_config.eos_token_id
+        model.generation_config = GenerationConfig(eos_token_id=ends)
 
 
 @torch.no_grad()

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peftbench import tasks
+from peftbench.encoding.encode import chat_rendering
 from peftbench.errors import InvalidSpec, ModelError
 from peftbench.evaluation import metrics
+from peftbench.evaluation.fit import check_metrics
 from peftbench.evaluation.score import task_facts
 from peftbench.methods import Method
 from peftbench.methods._budget import solve
@@ -51,9 +53,12 @@ def make_plan(benchmark: Benchmark, data_dir: Path | None = None) -> Plan:
     """
     built = [(choice, build(choice)) for choice in benchmark.methods]
     names = [tasks.use(task) for task in benchmark.tasks]
-    for task in names:
-        for metric in tasks.get(task, benchmark.protocol).metrics:
+    for name in names:
+        asked = tasks.get(name, benchmark.protocol)
+        for metric in asked.metrics:
             metrics.get(metric)
+        if tasks.source(name) is not None:  # ours are held to it by a test
+            check_metrics(name, asked)
     data = {
         task: data_identity(task, data_dir=data_dir, protocol=benchmark.protocol)
         for task in names
@@ -170,6 +175,7 @@ def _cell(
             identity=source.identity,
             dtype=dtype,
             chat_template=model.chat_template,
+            chat_rendering=chat_rendering(source) if model.chat_template else None,
         ),
         method=cell_method(choice, method),
         task=CellTask(

@@ -22,6 +22,7 @@ class CellModel(Frozen):
     identity: str  # as in `Base`
     dtype: str
     chat_template: bool | None
+    chat_rendering: str | None = None  # as in `Train`
 
     @property
     def base(self) -> Base:
@@ -68,6 +69,7 @@ class Cell(Frozen):
         return Train(
             base=self.model.base,
             chat_template=self.model.chat_template,
+            chat_rendering=self.model.chat_rendering,
             method=self.method,
             task=self.task,
             protocol=self.protocol,
@@ -84,6 +86,7 @@ class Cell(Frozen):
         return Predict(
             base=self.model.base,
             chat_template=self.model.chat_template,
+            chat_rendering=self.model.chat_rendering,
             adapter=self.train.id if self.train else None,
             method=None if self.train else self.method,
             task=self.task,

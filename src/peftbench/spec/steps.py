@@ -114,6 +114,9 @@ class Train(Step):
 
     base: Base
     chat_template: bool | None = None
+    chat_rendering: str | None = None
+    """Digest of what the chat template renders, where that depends on more than the model's
+    files: on the date that it is given."""
     method: CellMethod
     task: CellTask
     protocol: Protocol
@@ -144,6 +147,7 @@ class Predict(Step):
 
     base: Base
     chat_template: bool | None = None
+    chat_rendering: str | None = None  # as in `Train`
     adapter: str | None = None
     """Id of the step that made it; None: `method` trains nothing."""
     method: CellMethod | None = None

@@ -94,7 +94,8 @@ class TaskFile(Frozen):
 
     reads: Literal["text", "number", "last_number"] = "text"
     """How a free answer is read: the whole output, a number and nothing else, or the last
-    number of a longer answer."""
+    number of a longer answer. A number is written as 7, -3.5 or 1,200; a fraction, an
+    exponent, a date or a calculation is none, and neither is a piece of one."""
 
     metric: Annotated[
         tuple[str, ...],
@@ -127,13 +128,17 @@ class TaskFile(Frozen):
                 )
             if not word.strip() or word != word.strip():
                 raise ValueError(f"the word {word!r} is empty or has blanks around it")
-        return {value_text(key): word for key, word in value.items()}
+        found = {value_text(key): word for key, word in value.items()}
+        if len(found) < len(value):
+            raise ValueError(
+                "two of the column's values are the same text, such as 1 and '1'"
+            )
+        return found
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        words = list(self.labels.values())
-        if self.labels and len({word.casefold() for word in words}) < 2:
-            raise ValueError("labels: there must be two words that differ not only in case")
+        if self.labels and len(set(self.labels.values())) < 2:
+            raise ValueError("labels: there must be two words that differ")
         if self.labels and self.reads != "text":
             raise ValueError("reads: answers of a closed set of labels are read as labels")
         return self

@@ -246,12 +246,14 @@ def _counts(
 
 
 def _manifest(parts: Sequence[Outcome]) -> Manifest:
-    """Of the first step, with what the later ones add: when all ended, what ran programs."""
+    """Of the first step, with what the later ones add: when all ended, how answers were
+    decoded, what ran programs."""
     known = [one.manifest for one in parts if one.manifest]
     first, last = known[0], known[-1]
     return first.model_copy(
         update={
             "finished_at": last.finished_at,
+            "decoding": next((one.decoding for one in known if one.decoding), None),
             "programs_run_in": last.programs_run_in,
             "ran_programs_unsafely": any(one.ran_programs_unsafely for one in known),
         }

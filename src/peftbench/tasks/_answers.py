@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 #: A number as people write it: 7, -3, 1,200, 0.5, .5, $18. A minus sign right after a
@@ -21,14 +22,25 @@ _NUMBER = re.compile(
 
 
 def label_reader(labels: tuple[str, ...]) -> Callable[[str], str | None]:
-    """Read one of `labels`: the whole output, but for blanks around it and its case.
+    """Read one of `labels`: the whole output, but for blanks around it, and for its case,
+    unless that is all that tells it from another label.
 
     >>> read = label_reader(("yes", "no"))
     >>> read(" Yes\\n"), read("yes, because")
     ('yes', None)
+    >>> read = label_reader(("US", "us", "them"))
+    >>> read("US"), read("us"), read("Us"), read("Them")
+    ('US', 'us', None, 'them')
     """
-    by_text = {label.casefold(): label for label in labels}
-    return lambda raw: by_text.get(raw.strip().casefold())
+    exact = {label: label for label in labels}
+    times = Counter(label.casefold() for label in exact)
+    folded = {label.casefold(): label for label in exact if times[label.casefold()] == 1}
+
+    def read(raw: str) -> str | None:
+        text = raw.strip()
+        return exact.get(text) or folded.get(text.casefold())
+
+    return read
 
 
 def read_number(raw: str) -> str | None:
@@ -70,16 +82,48 @@ def read_quantity(raw: str) -> str | None:
     return _plain(found) if found else None
 
 
+#: Digits and what may be written between and around them without a blank: a number, or a
+#: fraction, a date, a time, a product, an exponent. Letters behind are a unit, or "e5".
+_WRITTEN = re.compile(
+    r"[-+\N{MINUS SIGN}*/:^\u00d7\u00f7.,$€£\d]*\d"
+    r"[-+\N{MINUS SIGN}*/:^\u00d7\u00f7.,$€£%\d]*(?P<unit>\w*)"
+)
+#: The beginning of "1 000", up to its last three digits.
+_THOUSANDS = re.compile(r"(?<![\w.,])[0-9]{1,3}(?:[ \u00a0\u2009\u202f][0-9]{3})*\s$")
+
+
 def read_last_number(raw: str) -> str | None:
     """Read the last number in a free answer, such as a worked solution.
 
+    It stands by itself, with at most a currency sign, a per cent sign, a unit, stars or a mark
+    of punctuation at it. Where what is written last is no such number, but a fraction, a
+    date, a calculation, an exponent, a decimal comma or thousands parted by blanks, nothing
+    is read: a piece of it would be another number.
+
     >>> read_last_number("3 + 4 = 7, so she has 1,007.")
     '1007'
-    >>> read_last_number("I do not know.") is None
-    True
+    >>> [read_last_number(raw) for raw in ("**-5 kg**", "$18", "a 25% discount")]
+    ['-5', '18', '25']
+    >>> [read_last_number(raw) for raw in ("1/2", "3e5", "1.234,56", "1 000", "10-3", "none")]
+    [None, None, None, None, None, None]
     """
-    found = list(_NUMBER.finditer(raw))
-    return _plain(found[-1]) if found else None
+    found = list(_WRITTEN.finditer(raw))
+    if not found or (found[-1]["unit"] and not found[-1]["unit"].isalpha()):
+        return None
+    start, end = found[-1].start(), found[-1].start("unit")
+    while raw[start] in "*/:^\u00d7\u00f7,":
+        start += 1
+    if raw[start] == "." and raw[:start][-1:].isalpha():  # "No.5" has a full stop
+        start += 1
+    while not raw[end - 1].isdigit():
+        end -= 1
+    number, before = _NUMBER.fullmatch(raw, start, end), raw[:start]
+    is_end_of_thousands = re.match(r"\d{3}(?!\d)", raw[start:]) and _THOUSANDS.search(
+        before
+    )
+    if not number or is_end_of_thousands or re.search(r"\w$", before):
+        return None
+    return _plain(number)
 
 
 def read_text(raw: str) -> str | None:

@@ -6,10 +6,12 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from peftbench.errors import DataError
 from peftbench.tasks import _leaks
 from peftbench.tasks._data import LeftOutRows, cut_test, cut_validation, usable_example
+from peftbench.tasks._fields import shown
 from peftbench.tasks._sources import FolderSource, Source
 from peftbench.tasks._task import SPLITS, Example, Split, Task
 
@@ -72,16 +74,20 @@ def check_task(
     source: Source,
     *,
     count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]] = lambda _text: (),
     longest: int,
     shown: int = 3,
 ) -> Checked:
     """Read all rows of all splits, and say what is wrong with them.
 
-    `longest` is what prompt and answer may have in tokens. Nothing is raised for rows that
-    are broken: they are findings. A file that cannot be read at all is one, too.
+    `count_tokens` raises `DataError` for a row that cannot be encoded, and `special_tokens`
+    finds what reads like one in a text. `longest` is what prompt and answer may have in
+    tokens. Nothing is raised for rows that are broken: they are findings. A file that cannot
+    be read at all is one, too.
     """
     notes = _Notes()
-    examples = _splits(name, task, source, notes)
+    count_tokens = cache(count_tokens)
+    examples = _splits(name, task, source, notes, count_tokens, special_tokens)
     # Whoever names a group in a file of their own wants it kept together.
     _note_leaks(examples, notes, strict_groups=bool(task.own_files))
     facts: dict[Split, SplitFacts] = {}
@@ -103,12 +109,17 @@ def check_task(
 
 
 def _splits(
-    name: str, task: Task, source: Source, notes: _Notes
+    name: str,
+    task: Task,
+    source: Source,
+    notes: _Notes,
+    count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]],
 ) -> dict[Split, Sequence[Example]]:
     """The usable examples of the three splits; those that have to be are cut off."""
     found: dict[Split, Sequence[Example]] = {}
     for split in source.splits:
-        found[split] = _usable(task, split, source, notes)
+        found[split] = _usable(task, split, source, notes, count_tokens, special_tokens)
     try:
         if "test" not in found and task.test_fraction and found.get("train"):
             found["train"], found["test"] = cut_test(name, task, found["train"])
@@ -122,7 +133,14 @@ def _splits(
     return {split: found[split] for split in SPLITS}
 
 
-def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Example]:
+def _usable(
+    task: Task,
+    split: Split,
+    source: Source,
+    notes: _Notes,
+    count_tokens: Callable[[Example], int],
+    special_tokens: Callable[[str], Sequence[str]],
+) -> list[Example]:
     errors: list[DataError] = []
     left_out: LeftOutRows = Counter()
     try:
@@ -135,23 +153,49 @@ def _usable(task: Task, split: Split, source: Source, notes: _Notes) -> list[Exa
         notes.add("unreadable", str(error), invalidates=True)
         return []
     examples = []
+    special: dict[str, list[str]] = {}  # the places of every one
     for index in range(len(rows.rows)):
         try:
             example = usable_example(task, split, rows, index, left_out)
         except DataError as error:
             errors.append(error)
             continue
-        if example is not None:
-            examples.append(example)
+        if example is None:
+            continue
+        try:
+            _is_read_back(task, example)
+            count_tokens(example)
+        except DataError as error:
+            errors.append(DataError(f"{rows.place(index)}: {error}"))
+            continue
+        examples.append(example)
+        for token in special_tokens(f"{example.prompt}\n{example.completion}"):
+            special.setdefault(token, []).append(rows.place(index))
     for unusable in errors[:_LISTED]:
         notes.add("unusable row", str(unusable), invalidates=True)
     if len(errors) > _LISTED:
         message = f"{split}: {len(errors) - _LISTED} more rows that cannot be used."
         notes.add("unusable row", message, invalidates=True)
+    for token, places in special.items():
+        message = (
+            f"{split}: {token!r} stands in {len(places)} rows, first in {places[0]}. It is a "
+            "special token of this model; here it is read and written as text."
+        )
+        notes.add("special token", message, invalidates=False)
     for (_, reason), number in left_out.items():
         message = f"{number} {split} rows {reason}, left out."
         notes.add("left out", message, invalidates=False)
     return examples
+
+
+def _is_read_back(task: Task, example: Example) -> None:
+    """Raise `DataError` for a right answer that would be scored as a wrong one."""
+    read = task.read(example.completion, example.extra)
+    if example.target and read != example.target:
+        raise DataError(
+            f"the answer {shown(example.completion)} is read as {shown(read)}, and compared with "
+            f"{shown(example.target)}: who writes it is wrong. Let the task read it so."
+        )
 
 
 def _note_leaks(
@@ -165,8 +209,8 @@ def _note_leaks(
     for pair, number in _leaks.shared_normalised_prompts(examples).items():
         if number > exact[pair]:
             message = (
-                f"{number} prompts stand in both {pair} but for case, punctuation and white "
-                "space."
+                f"{number} prompts stand in both {pair} but for case, punctuation, white space "
+                "and characters that look alike."
             )
             notes.add("near-duplicate prompts", message, invalidates=pair.endswith("test"))
     for pair, number in _leaks.shared_groups(examples).items():

@@ -58,7 +58,7 @@ class TaskData:
 
     @cached_property
     def normalised_duplicate_prompts(self) -> Mapping[str, int]:
-        """The same but for case, punctuation and white space, the exact ones included."""
+        """The same as `_leaks.normalised` has them, the exact ones included."""
         return _leaks.shared_normalised_prompts(self.examples)
 
     @property
@@ -297,7 +297,8 @@ def _cut(
     """The rows left, and at most `size` that are cut off; whole groups, by their digests."""
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(train):
-        key = _normal(example.prompt if example.group is None else example.group)
+        text = example.prompt if example.group is None else example.group
+        key = _leaks.normalised(text)
         groups.setdefault(key, []).append(index)
     taken: set[int] = set()
     for key in sorted(groups, key=lambda key: _digest(f"{salt}|{key}")):
@@ -335,8 +336,3 @@ def limited(
 def _digest(text: str) -> bytes:
     # Rows may hold half of a surrogate pair, which strict UTF-8 refuses.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _normal(text: str) -> str:
-    """What counts as one group: nearly equal texts do. All punctuation stands for itself."""
-    return _leaks.normalised(text) or text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peftbench.errors import DataError, InvalidSpec
 from peftbench.spec.read import validated
 from peftbench.spec.task_file import TaskFile
+from peftbench.tasks._fields import shown
 from peftbench.tasks._template import Template
 
 if TYPE_CHECKING:
@@ -117,5 +118,17 @@ def task_from_frame(
 
 def _lines(frame: pd.DataFrame) -> str:
     """Rows as JSON lines: unlike Parquet's, their bytes depend on no library's version."""
+    if not frame.columns.is_unique:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(
+            f"The frame has two columns {name!r}; which of them counts? Rename or remove one."
+        )
+    for column in frame.columns[frame.dtypes == "object"]:
+        for number, value in enumerate(frame[column], start=1):
+            if isinstance(value, bytes):
+                raise DataError(
+                    f"{column!r} must be text or a number; row {number} of the frame has "
+                    f"{shown(value)}. Decode it."
+                )
     rows = frame.to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
     return f"{rows.rstrip()}\n"

@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BufferedReader
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 #: Endings of a split's file, with the hub's own field names inside.
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
 
+
+#: Characters that a field of a CSV file may have: the most that the module can count.
+_LONGEST_FIELD = 2**31 - 1
 
 #: Hears of a line that cannot be used.
 Complain = Callable[[DataError], None]
@@ -349,13 +353,35 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             ) from error
 
 
+class _NamedTwice(Exception):
+    """A name that stands twice where it must stand once."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises `_NamedTwice`, where `json` would keep the last value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _NamedTwice(_twice([name for name, _ in pairs]))
+    return found
+
+
+def _twice(names: Iterable[str]) -> str:
+    """The first name that is there more than once; "" where there is none. Columns without a
+    name, which some programs leave behind the last one, are none."""
+    return next((n for n, count in Counter(names).items() if n and count > 1), "")
+
+
 def _json_row(line: bytes, place: str) -> Row:
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{place} is not UTF-8 (byte {error.start} of the line); save the file as "
             "UTF-8."
+        ) from error
+    except _NamedTwice as error:
+        raise DataError(
+            f"{place} names the field {str(error)!r} twice; which of them counts? Keep one."
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(
@@ -372,10 +398,14 @@ def _json_row(line: bytes, place: str) -> Row:
 def _read_csv(path: Path, complain: Complain) -> SplitRows:
     """Comma- or tab-separated text, the columns' names in its first line; all is text."""
     rows, lines = [], []
+    bound = csv.field_size_limit(_LONGEST_FIELD)  # of the whole process, so it is put back
     separator = "\t" if path.suffix == ".tsv" else ","
     try:
         with _opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, delimiter=separator, strict=True)
+            if name := _twice(reader.fieldnames or ()):
+                complain(DataError(_columns_named_twice(f"{path}:1", name)))
+                return SplitRows(rows=[], origin=str(path), lines=[])
             for row in reader:
                 if None in row or None in row.values():
                     complain(
@@ -392,6 +422,8 @@ def _read_csv(path: Path, complain: Complain) -> SplitRows:
         complain(DataError(f"{path} is not UTF-8; save the file as UTF-8."))
     except csv.Error as error:
         complain(DataError(f"{path}:{reader.line_num} is not valid CSV ({error})."))
+    finally:
+        csv.field_size_limit(bound)
     return SplitRows(rows=rows, origin=str(path), lines=lines)
 
 
@@ -401,10 +433,17 @@ def _read_parquet(path: Path) -> SplitRows:
 
     try:
         with _opened(path) as stream:
-            rows = pyarrow.parquet.read_table(stream).to_pylist()
+            file = pyarrow.parquet.ParquetFile(stream)
+            if name := _twice(file.schema_arrow.names):
+                raise DataError(_columns_named_twice(str(path), name))
+            rows = file.read().to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a whole Parquet file ({error}).") from error
     return SplitRows(rows=rows, origin=str(path))
+
+
+def _columns_named_twice(place: str, name: str) -> str:
+    return f"{place} names the column {name!r} twice; which of them counts? Rename or remove one."
 
 
 def _check_revision(cache_files: Sequence[Mapping[str, Any]], task: Task) -> None:

@@ -21,6 +21,9 @@ _READERS: dict[str, Callable[[str], str | None]] = {
     "last_number": read_last_number,
 }
 
+#: What a column may hold, by how the answer is read.
+_EXAMPLES = {"text": "some text", "number": "7", "last_number": "7"}
+
 
 def task_from_file(path: Path) -> Task:
     """The task that a YAML file describes. Its name is the file's.
@@ -60,6 +63,8 @@ def task_from_file(path: Path) -> Task:
         labels=tuple(dict.fromkeys(described.labels.values())),
         max_new_tokens=described.max_new_tokens or (8 if described.labels else 64),
         version=described.version,
+        example_row=dict.fromkeys(columns, _EXAMPLES[described.reads])
+        | {described.answer: next(iter(described.labels), _EXAMPLES[described.reads])},
     )
 
 
@@ -92,7 +97,8 @@ def _answer(described: TaskFile, row: Row) -> tuple[str, str]:
     if target is None:
         raise DataError(
             f"{described.answer!r} is {shown(said)}, which `reads: {described.reads}` finds "
-            "no number in."
+            "no number in; one is written as 7, -3.5 or 1,200, and is no fraction, exponent, "
+            "date or calculation. Write it so, or take `reads: text`."
         )
     return said, target
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import string
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 
 from peftbench.errors import DataError, InvalidSpec
 from peftbench.spec.task_file import value_text
@@ -57,6 +60,13 @@ class Template:
 def cell_text(row: Row, column: str) -> str:
     """A value as text, without blanks around it."""
     value = row[column]
-    if value is None or isinstance(value, list | dict):
-        raise DataError(f"{column!r} must be text or a number; found {shown(value)}.")
+    if isinstance(value, int | float | Decimal):
+        is_text = math.isfinite(value)
+    else:
+        is_text = isinstance(value, str | date | time)
+    if not is_text:
+        raise DataError(
+            f"{column!r} must be text or a finite number; found {shown(value)}. Fill it in, "
+            "or leave the row out."
+        )
     return value_text(value)
