@@ -45,7 +45,7 @@ def main() -> None:
     encoder = Encoder(
         base.tokenizer,
         chat_template=True,
-        stop_ids=stop_ids(base.tokenizer, base.model.generation_config),
+        stop_ids=stop_ids(base.tokenizer, base.model.generation_config.eos_token_id),
     )
     differences = rows = 0
     for name in with_groups_expanded(asked.tasks.split(",")):

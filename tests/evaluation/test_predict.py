@@ -55,7 +55,7 @@ def encoder(base: BaseModel) -> Encoder:
     return Encoder(
         base.tokenizer,
         chat_template=True,
-        stop_ids=stop_ids(base.tokenizer, base.model.generation_config),
+        stop_ids=stop_ids(base.tokenizer, base.model.generation_config.eos_token_id),
     )
 
 
@@ -359,7 +359,7 @@ def test_a_model_adds_its_end_tokens_to_decoding_and_nothing_else(
     other = load(resolve(ModelChoice(name=str(folder))), "float32")
     left = other.model.generation_config
     assert (left.repetition_penalty, left.max_length) == (None, None)
-    ends = stop_ids(other.tokenizer, left)
+    ends = stop_ids(other.tokenizer, left.eos_token_id)
     made = Encoder(other.tokenizer, chat_template=True, stop_ids=ends)
     assert Predictor(other.model, made, 200).decoding(12) == {
         "do_sample": False, "num_beams": 1, "max_new_tokens": 12, "eos_token_id": [2, 300]

@@ -71,7 +71,7 @@ def test_numbers_depend_on_seed_prompt_and_sample_alone() -> None:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     base = load(resolve(ModelChoice(name="tiny")), "float32")
-    stops = stop_ids(base.tokenizer, base.model.generation_config)
+    stops = stop_ids(base.tokenizer, base.model.generation_config.eos_token_id)
     base.model.eval()
     return Predictor(
         base.model, Encoder(base.tokenizer, chat_template=False, stop_ids=stops), 128

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,12 @@ import pytest
 
 from peftbench import Experiment, tasks
 from peftbench.catalogue import PLUGINS_VARIABLE
-from peftbench.encoding.encode import encoder_for
+from peftbench.encoding.encode import encoder_for, stop_ids
 from peftbench.engine.host import encoder_of
 from peftbench.engine.local import LocalEngine
 from peftbench.errors import DataError, InvalidSpec, ModelError
 from peftbench.models import resolve
+from peftbench.models._load import load
 from peftbench.planning import ready
 from peftbench.spec import ModelChoice
 
@@ -141,3 +143,22 @@ def test_a_template_that_cannot_ask_is_refused_before_a_run(dated: Path) -> None
     ):
         ready.check_tokenizer(source, chat_template=True, named={})
     ready.check_tokenizer(source, chat_template=False, named={})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"eos_token_id": [2, 300], "top_k": 4}, (2, 300)), ({}, (2,)), (None, (2, 7))],
+)
+def test_answers_end_as_those_of_the_loaded_model(
+    tmp_path: Path, settings: dict[str, Any] | None, expected: tuple[int, ...]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(resolve(ModelChoice(name="tiny")).location, folder)
+    own = folder / "generation_config.json"
+    own.unlink() if settings is None else own.write_text(json.dumps(settings))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": [7]}))
+    source = resolve(ModelChoice(name=str(folder)))
+    loaded = load(source).model.generation_config.eos_token_id
+    assert encoder_for(source).stop_ids == expected
+    assert stop_ids(encoder_for(source).tokenizer, loaded) == expected

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from peftbench.errors import DataError, ModelError
 from peftbench.models import ModelSource
-from peftbench.models._tokenizer import load_tokenizer, own_decoding, template_texts
+from peftbench.models._tokenizer import end_tokens, load_tokenizer, template_texts
 from peftbench.tasks import Example
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def encoder_for(source: ModelSource, *, chat_template: bool = True) -> Encoder:
     return Encoder(
         tokenizer,
         chat_template=chat_template,
-        stop_ids=stop_ids(tokenizer, own_decoding(source)),
+        stop_ids=stop_ids(tokenizer, end_tokens(source)),
     )
 
 
@@ -272,9 +272,9 @@ def chat_rendering(source: ModelSource) -> str | None:
     return encoder.template_sha256 if encoder.uses_chat_template else None
 
 
-def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> tuple[int, ...]:
-    """Tokens that end an answer: the tokenizer's end token first, then the model's."""
-    configured = getattr(generation_config, "eos_token_id", None)
+def stop_ids(tokenizer: PreTrainedTokenizerBase, configured: Any) -> tuple[int, ...]:
+    """Tokens that end an answer: the tokenizer's end token first, then the model's, which are
+    `configured` as an id, several, or None."""
     listed = configured if isinstance(configured, list) else [configured]
     found = [tokenizer.eos_token_id, *listed]
     return tuple(dict.fromkeys(token for token in found if token is not None))

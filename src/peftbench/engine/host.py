@@ -143,7 +143,7 @@ def encoder_of(step: Train | Predict, base: BaseModel) -> Encoder:
     encoder = Encoder(
         base.tokenizer,
         chat_template=bool(step.chat_template),
-        stop_ids=stop_ids(base.tokenizer, base.model.generation_config),
+        stop_ids=stop_ids(base.tokenizer, base.model.generation_config.eos_token_id),
     )
     if step.chat_rendering and encoder.template_sha256 != step.chat_rendering:
         raise DataError(

@@ -153,9 +153,6 @@ class Predictor:
     ) -> list[str]:
         """Decoding with a KV cache, up to a stop token or the bound: greedy, or with
         `drawn` by one number in [0, 1) for every prompt and token."""
-        from transformers import GenerationConfig
-
-        rules = GenerationConfig(**self.decoding(max_new_tokens), pad_token_id=self._pad_id)
         room = max(1, self.max_length - max_new_tokens)
         ids = [self.encoder.prompt(prompt)[-room:] for prompt in prompts]
         texts = [""] * len(prompts)
@@ -170,8 +167,9 @@ class Predictor:
             written = self.model.generate(  # type: ignore[operator]
                 input_ids=input_ids.to(self._device),
                 attention_mask=mask.to(self._device),
-                generation_config=rules,
                 logits_processor=[Drawn(drawn[0][list(chosen)], drawn[1])] if drawn else [],
+                pad_token_id=self._pad_id,
+                **self.decoding(max_new_tokens),
             )
             for i, row in zip(chosen, written[:, length:].tolist(), strict=True):
                 texts[i] = self.encoder.decode(row)
