@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from peftbench.errors import DataError
+from peftbench.reading import TOO_LARGE, Unreadable, parquet_batches, unpacked_bytes
 from peftbench.tasks._task import SPLITS, Row, Split, Task
 
 if TYPE_CHECKING:
@@ -339,14 +341,28 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     is_gzip = path.suffix == ".gz"
     with _opened(path) as file:
         stream = gzip.GzipFile(fileobj=file) if is_gzip else file
+        left = unpacked_bytes(path.stat().st_size)
         try:
-            yield from enumerate(stream, start=1)
+            for number in itertools.count(1):
+                line = stream.readline(left + 1)
+                left -= len(line)
+                if left < 0:
+                    raise _too_large(path)
+                if not line:
+                    return
+                yield number, line
         except (OSError, EOFError, zlib.error) as error:
             what = "a whole gzip file" if is_gzip else "readable"
             raise DataError(
                 f"{path} is not {what} ({error}): it may have been cut short on its way. "
                 "Copy it again."
             ) from error
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(
+        f"{path} {TOO_LARGE}. If these really are rows, give them in a .jsonl file."
+    )
 
 
 def _json_row(line: bytes, place: str) -> Row:
@@ -397,11 +413,11 @@ def _read_csv(path: Path, complain: Complain) -> SplitRows:
 
 def _read_parquet(path: Path) -> SplitRows:
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        with _opened(path) as stream:
-            rows = pyarrow.parquet.read_table(stream).to_pylist()
+        rows = [row for batch in parquet_batches(path) for row in batch.to_pylist()]
+    except Unreadable as error:
+        raise _too_large(path) from error
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a whole Parquet file ({error}).") from error
     return SplitRows(rows=rows, origin=str(path))
