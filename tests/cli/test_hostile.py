@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import peftbench
+from imports.hf_files import LORA, result, write
 from peftbench.cli._print import Terminal, plain_table
 from peftbench.cli._say import say
 from peftbench.imports import Imported, keep
@@ -17,9 +18,6 @@ from peftbench.report import FORMATS, render
 from peftbench.results import results
 from peftbench.store import Store
 from peftbench.visible import visible
-
-sys.path.append(str(Path(__file__).parents[1] / "imports"))
-from hf_files import LORA, result, write
 
 #: Puts text on the clipboard, colours what follows, writes from right to left, and is a name.
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[31m\x9b2J\u202e:x: [bold]lora[/bold]"
@@ -185,14 +183,3 @@ def test_an_odd_path_in_a_spec_is_an_error_in_words(
     said = peftbench("plan", "spec.yaml", cwd=tmp_path)
     assert said.returncode == 2, said.stdout
     assert message in said.stderr
-
-
-@pytest.mark.parametrize("name", ["a?b", "a%20b", "a#b", "a&b=c", "it's", "ü"])
-def test_a_store_may_have_any_name(tmp_path: Path, name: str) -> None:
-    with Store.open(tmp_path / name) as store:
-        store.add_benchmark("b", origin="o", spec={}, cells=())
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    said = peftbench("store", "check", "--store", name, cwd=tmp_path)
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "0 results read, 0 faults" in said.stdout
-    assert [path.name for path in tmp_path.iterdir()] == [name]
