@@ -128,9 +128,9 @@ def _method_entries(text: str) -> list[Any]:
     try:
         entries = yaml_value(f"[{text}]")
     except Unreadable as error:
-        raise InvalidSpec(f"--methods {error}") from error
+        raise InvalidSpec(f"--methods is not a list as in YAML: it {error}") from error
     if not isinstance(entries, list):
-        raise InvalidSpec(f"--methods is a list of methods with commas, got {text!r}.")
+        raise InvalidSpec(f"--methods is not a list as in YAML: {text!r}.")
     return list(methods.names()) if entries == ["all"] else list(entries)
 
 
