@@ -35,7 +35,7 @@ ROOMS = (
     "cli",
 )
 #: Files that belong to no room and know none but `spec`: anybody may use them.
-SHARED = ("catalogue", "errors", "manifest")
+SHARED = ("catalogue", "errors", "manifest", "reading", "visible")
 #: Who is asked from above only: the package itself, and its ways in.
 ENTRANCES = ("__init__", "__main__", "_peft")
 #: Other files beside `api.py` that are of its room.

@@ -56,7 +56,7 @@ class ModelError(PeftbenchError):
 
 
 class StoreError(PeftbenchError):
-    """The store cannot be read or written; what it already holds is intact."""
+    """The store cannot be read or written."""
 
 
 class CellFailed(PeftbenchError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftbench.cost.costs import Cost
-from peftbench.errors import InvalidSpec
+from peftbench.errors import InvalidSpec, StoreError
 from peftbench.scoring import Summary, summarise, to_rows
 from peftbench.scoring.columns import COLUMNS, column
 from peftbench.scoring.recommend import judge, recommend
@@ -97,26 +97,34 @@ def results(
     store: Store, name: str | None = None, *, methods: Collection[str] | None = None
 ) -> Results:
     """The results of one benchmark of a store; its newest by default. `methods` are labels:
-    only these are compared, as if there were no others."""
+    only these are compared, as if there were no others. A cell of which a file was altered
+    counts as failed."""
     chosen = stored_benchmark(store, name)
     cells = [p for p in chosen.cells if methods is None or p.label in methods]
     records = store.records(cells)
 
+    altered: dict[str, str] = {}
+
     def rows(cell_id: str) -> list[float] | None:
         grade = records[cell_id].grade if cell_id in records else None
-        found = row_scores(store.results, grade) if grade else []
+        try:
+            found = row_scores(store.results, grade) if grade else []
+        except StoreError as error:
+            altered[cell_id] = str(error)
+            return None
         return [score for score in found if score is not None] or None
 
     found = (one.outcome for one in costs_of(store, chosen.cells))
     costs = [one for one in found if isinstance(one, Cost) and one.basis == "measured"]
-    summary = summarise(
-        chosen.name,
-        chosen.spec,
-        cells,
-        records,
-        costs,
-        rows,
-    )
+    summary = summarise(chosen.name, chosen.spec, cells, records, costs, rows)
+    if altered:
+        records |= {
+            cell_id: records[cell_id].model_copy(
+                update={"status": "failed", "error": error, "scores": (), "grade": None}
+            )
+            for cell_id, error in altered.items()
+        }
+        summary = summarise(chosen.name, chosen.spec, cells, records, costs, rows)
     regraded = sum(record.times_graded > 1 for record in records.values())
     return Results(summary.model_copy(update={"rescored_cells": regraded}), store.folder)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_line import peftbench
 from peftbench import tasks
 from peftbench.cli.show import show
 from peftbench.engine.grade import grade
 from peftbench.engine.regrade import Regraded, regrade
-from peftbench.errors import StoreError
 from peftbench.evaluation import metrics
 from peftbench.evaluation.metrics import Answers, accuracy
 from peftbench.evaluation.rows import Prediction
@@ -217,15 +218,35 @@ def test_forgetting_a_cell_forgets_its_new_scores(store: Store) -> None:
     assert list((store.folder / "files").iterdir()) == []
 
 
-@pytest.mark.usefixtures("generous")
-def test_an_altered_file_of_row_scores_is_refused(store: Store) -> None:
-    one = _kept_with_the_real_metric(store)
-    again(store, one)
-    new = store.results.of_kind("grade")[-1]
-    assert new.folder is not None
-    (new.folder / "marks.parquet").write_bytes(b"x")
-    with pytest.raises(StoreError, match=r"altered .* --retry"):
-        results(store, "b")
+@pytest.mark.parametrize("name", ["marks.parquet", "predictions.parquet"])
+def test_an_altered_file_costs_its_cell_and_not_the_report(store: Store, name: str) -> None:
+    one, other = keep(store, "rte", RTE), keep(store, "boolq", RTE)
+    store.add_benchmark("b", origin="test", spec={}, cells=[one, other])
+    [file] = [
+        path
+        for path in store.folder.rglob(name)
+        if path.parent.name.startswith((one.cell.id, _grade_id(store, one)))
+    ]
+    file.write_bytes(b"x")
+    summary = results(store, "b").summary
+    shown = {entry.task: [*entry.by_seed.values()] for entry in summary.entries}
+    assert shown["boolq"] == [0.4]
+    if name == "marks.parquet":
+        [trouble] = summary.troubles
+        assert (trouble.task, trouble.status) == ("rte", "failed")
+        assert re.search(r"altered .* --retry", trouble.reason)
+        assert not shown.get("rte")
+    said = peftbench("report", "--store", str(store.folder), "--format", "md")
+    assert said.returncode == 0, said.stderr
+    said = peftbench("rescore", "--store", str(store.folder))
+    if name == "predictions.parquet":
+        assert said.returncode == 1
+        assert "rte · seed 1 · test: not scored again" in said.stdout
+        assert "0 changed, 1 the same, 1 not scored again" in said.stdout
+
+
+def _grade_id(store: Store, one: PlannedCell) -> str:
+    return store.results.looking_at([one.cell.id], "grade")[one.cell.id][-1].step.id
 
 
 def test_what_predictions_do_not_give_stays_and_likelihoods_are_graded(

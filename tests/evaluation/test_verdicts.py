@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -56,6 +57,12 @@ def test_verdict_on_a_script(sandbox: Bubblewrap, source: str | None, verdict: s
         ("def twice(x): return x * 2", "error"),
         ("def double(x): return {x}", "error"),
         ("double = lambda x: double(x)", "error"),
+        (
+            "import sys\nsys.setrecursionlimit(10**6)\n"
+            "def double(x):\n    for _ in range(3000): x = [x]\n    return x",
+            "wrong answer",
+        ),
+        ("import os\ndef double(x): os.write(3, b'7' * 90_000)", "wrong answer"),
     ],
 )
 def test_verdict_on_a_function(sandbox: Bubblewrap, source: str, verdict: str) -> None:
@@ -97,6 +104,51 @@ class Counting:
         return Result(
             ending="exit", exit_code=0, output=self.output, errors="", seconds=self.seconds
         )
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "7" * 1_000_000,
+        "[" * 3_000 + "]" * 3_000,
+        "[" * 100_000,
+        "[" + "[]," * 1_000_000 + "[]]",
+        "{" * 3_000,
+        "NaN",
+        "1e999",
+        '"\\ud800"',
+        "",
+        "nothing",
+    ],
+    ids=lambda output: output[:6],
+)
+def test_whatever_a_guest_writes_ends_its_own_verdict_at_once(output: str) -> None:
+    """What is compared here is bounded in bytes, depth and digits: no limit of the sandbox
+    holds for it."""
+    start = time.thread_time()
+    for wanted in ("4", "9" * 9_000):
+        tests = ProgramTests(call="double", inputs=("[2]",), outputs=(wanted,))
+        assert judge(Attempt("x", tests), Counting(output)) == "wrong answer"
+        script = ProgramTests(call=None, inputs=("2",), outputs=(wanted,))
+        assert judge(Attempt("x", script), Counting(output)) == "wrong answer"
+    assert time.thread_time() - start < 1
+
+
+def test_whole_numbers_of_any_length_are_exact() -> None:
+    number = "7" * 100_000
+    tests = ProgramTests(call="double", inputs=("[2]",), outputs=(f"[{number}]",))
+    assert judge(Attempt("x", tests), Counting(f"[{number}]")) == "passed"
+    assert judge(Attempt("x", tests), Counting(number)) == "passed"
+    for other in (f"[{number[:-1]}8]", f"[{number}.0]", f'["{number}"]', f"[-{number}]"):
+        assert judge(Attempt("x", tests), Counting(other)) == "wrong answer"
+
+
+def test_without_tests_nothing_is_judged() -> None:
+    """Any program would pass none at all."""
+    with pytest.raises(ValueError, match="found 0 inputs and 0 outputs"):
+        ProgramTests(call=None, inputs=(), outputs=())
+    with pytest.raises(ValueError, match="found 2 inputs and 1 outputs"):
+        ProgramTests.from_json({"call": "f", "inputs": ["1", "2"], "outputs": ["1"]})
 
 
 def test_the_first_test_that_fails_ends_it() -> None:
@@ -150,6 +202,8 @@ def test_programs_run_side_by_side() -> None:
         ("1e3", "1000.0", True),
         ("nan", "nan", True),
         ("nan", "1.0", False),
+        ("1_0", "10.0", False),
+        ("\u0661.5", "1.5", False),
         ("inf", "1.0", False),
         ("10000000000000000000001", "10000000000000000000000", False),
         ("007", "7", False),

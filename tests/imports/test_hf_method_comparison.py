@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hf_files import LORA, result, write
@@ -218,6 +222,89 @@ def test_wrong_folders_and_files_are_explained(tmp_path: Path) -> None:
     (empty / "notes.txt").write_text("")
     with pytest.raises(DataError, match=r"has no .json file \(it holds: notes.txt\)"):
         tool.read(empty)
+
+
+ODD = [float("nan"), float("inf"), -1, 1e308, 10**400, 10**30, -(2**70), 5.0, 2**62, True]
+ODD += ["\ud800", "\x1b]52;c;eA==\x07", "x" * 10_000, [], {}, None, "1_0"]
+
+
+def _numbers(
+    found: object, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str | int, ...]]:
+    """Where numbers and texts stand."""
+    if isinstance(found, dict):
+        for key, value in found.items():
+            yield from _numbers(value, (*path, key))
+    elif isinstance(found, list):
+        for place, value in enumerate(found):
+            yield from _numbers(value, (*path, place))
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: f"{odd!r:.12}")
+def test_odd_values_are_refused_at_once_or_reported_without_trouble(
+    tmp_path: Path, odd: object
+) -> None:
+    """At every place of a file: whatever is let in can be stored, read and rendered."""
+    runs = []
+    for number, path in enumerate(_numbers(result(peft_config=LORA))):
+        found: Any = result(f"run {number}", peft_config=LORA)
+        *parents, last = path
+        place = found
+        for key in parents:
+            place = place[key]
+        place[last] = odd
+        file = tmp_path / "results" / "one.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(found))
+        with suppress(DataError):
+            runs += tool.read(file.parent)
+    with Store.open(tmp_path / "store") as store:
+        keep(store, "theirs", SPEC, runs)
+        for kind in ("md", "html", "latex", "csv", "json"):
+            render(api.results(store, "theirs").summary, kind)
+
+
+@pytest.mark.parametrize(
+    ("path", "odd", "message"),
+    [
+        (
+            ("train_info", "metrics", 2, "test accuracy"),
+            5.0,
+            "less than or equal to 1; got 5",
+        ),
+        (("train_info", "train_time"), -1, "greater than or equal to 0; got -1"),
+        (("train_info", "train_time"), 1e308, "1e.308 is no number that can be kept"),
+        (("train_info", "file_size"), float("nan"), "NaN is no number in JSON"),
+        (("run_info", "train_config", "seed"), 10**30, "seed: Input should be less than"),
+        (("run_info", "experiment_name"), "\ud800", "half of a character"),
+    ],
+)
+def test_an_odd_value_is_named(
+    tmp_path: Path, path: Sequence[str | int], odd: object, message: str
+) -> None:
+    found: Any = result()
+    place = found
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = odd
+    (tmp_path / "odd.json").write_text(json.dumps(found))
+    with pytest.raises(DataError, match=rf"(?s)odd\.json.*{message}"):
+        tool.read(tmp_path)
+
+
+def test_only_regular_files_in_the_folder_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write(tmp_path / "elsewhere", a=result())
+    (folder / "a.json").symlink_to(tmp_path / "elsewhere" / "a.json")
+    with pytest.raises(DataError, match=r"a\.json is a link that leads out of .*cp -rL"):
+        tool.read(folder)
+    (folder / "a.json").unlink()
+    os.mkfifo(folder / "a.json")
+    with pytest.raises(DataError, match=r"a\.json is no regular file"):
+        tool.read(folder)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from factory_files import GSM8K, MODEL, RECORD, RTE, SVAMP, write
 from peftbench import api
 from peftbench.engine.regrade import regrade
 from peftbench.errors import DataError
-from peftbench.imports import keep
+from peftbench.imports import Imported, keep
 from peftbench.imports import peft_factory as tool
 from peftbench.imports._peft_factory_folder import find_outputs
 from peftbench.planning.wanted import grade_step
+from peftbench.report import render
 from peftbench.store import Record, Store
 
 
@@ -250,6 +252,45 @@ def test_broken_rows_are_named(tmp_path: Path, content: str, message: str) -> No
     (folder / "generated_predictions.jsonl").write_text(content)
     with pytest.raises(DataError, match=message):
         tool.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: -1", "seed: 1.0e+30", "seed: .nan", f"seed: {10**400}", "seed: [1]", "seed: true",
+        "cutoff_len: -5", "max_samples: -1", "max_samples: !!binary eA==", "1: 2", "~: 2",
+        "lora_alpha: .inf", "lora_alpha: 1.0e+308", 'lora_target: "\\ud800"', "learning_rate: -1",
+        "learning_rate: 1_0", "learning_rate: 1e999", "lora_rank: 2024-01-01", "dataset: 3",
+        "model_name_or_path: {a: b}", "adapter_name_or_path: ..", "adapter_name_or_path: x/..",
+        "finetuning_type: \"\\e]52;c;eA==\\a\"", "lora_x: &x [*x]",
+    ],
+)  # fmt: skip
+def test_odd_settings_are_refused_at_once_or_reported_without_trouble(
+    tmp_path: Path, text: str
+) -> None:
+    root = tmp_path / "root"
+    folder = write(root, train=False)
+    settings = (folder / "eval.yaml").read_text("utf-8").splitlines()
+    name = text.partition(":")[0]
+    kept = [line for line in settings if not line.startswith(f"{name}:")]
+    (folder / "eval.yaml").write_text("\n".join([*kept, text]), "utf-8")
+    runs: list[Imported] = []
+    with suppress(DataError):
+        runs += [one.run for one in tool.read(root) if one.run and one.protocol == "strict"]
+    with Store.open(tmp_path / "store") as store:
+        keep(store, "theirs", {}, runs)
+        for kind in ("md", "html", "latex", "csv", "json"):
+            render(api.results(store, "theirs").summary, kind)
+
+
+@pytest.mark.parametrize("name", ["generated_predictions.jsonl", "eval.yaml"])
+def test_no_link_out_of_the_folder_is_followed(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "root")
+    secret = tmp_path / "secret"
+    (folder / name).rename(secret)
+    (folder / name).symlink_to(secret)
+    with pytest.raises(DataError, match=f"{name} is a link that leads out of"):
+        tool.read(tmp_path / "root")
 
 
 def test_wrong_folders_are_explained(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from peftbench import methods
 from peftbench.errors import InvalidSpec
 from peftbench.methods._build import build, rebuild
 from peftbench.methods._finished import FinishedAdapter
+from peftbench.methods._from_config import check_patterns
 from peftbench.models import Shapes
 from peftbench.planning.plan import make_plan
 from peftbench.spec import MethodChoice, from_mapping
@@ -158,11 +159,26 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"peft_config": "{tmp}/strange"}, "peft has no method 'NONSENSE'; it has ADALORA"),
     ({"peft_config": "{tmp}/typo"}, "LORA has no field lora_alhpa; it has"),
     ({"peft_config": "{tmp}/refused"}, "peft refuses this config: "),
+    ({"peft_config": "{tmp}/endless"}, r"the pattern '\(a\*\)\*x' repeats a group"),
+    ({"peft_config": "{tmp}/slow"}, "or has more than 4 repeats"),
+    ({"peft_config": "{tmp}/by-rank"}, "repeats a group"),
     ({"peft_config": "{tmp}/mixed"}, "whose experts are adapters of their own: name them"),
     ({"adapter": "no/such/folder"}, "No adapter folder 'no/such/folder'"),
     ({"adapter": "{tmp}/typo"}, "holds no safetensors weights. An adapter is a folder"),
     ({"adapter": "{tmp}/pickled"}, "pickled, can run code, and are not read"),
 ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r".*\.(q_proj|v_proj)",
+        r"^(?!.*(?:patch_embed|visual)).*(?:q_proj|v_proj).*",
+        r"model\.layers\.\d+\.self_attn\.([qk]_proj|[+*]x)",
+    ],
+)
+def test_patterns_as_people_write_them_are_taken(pattern: str) -> None:
+    check_patterns(Path("config"), {"target_modules": pattern})
 
 
 @pytest.mark.parametrize(("choice", "message"), BAD)
@@ -176,6 +192,9 @@ def test_what_is_no_config_and_no_adapter_is_explained(
         ("typo", json.dumps({"peft_type": "LORA", "lora_alhpa": 3})),
         ("refused", json.dumps({"peft_type": "LORA", "use_dora": True, "megatron_config": 1,
                                 "loftq_config": 5, "init_lora_weights": "loftq"})),
+        ("endless", json.dumps({"peft_type": "LORA", "target_modules": "(a*)*x"})),
+        ("slow", json.dumps({"peft_type": "LORA", "exclude_modules": ".*a" * 5})),
+        ("by-rank", json.dumps({"peft_type": "LORA", "rank_pattern": {"(a|a)+$": 4}})),
         ("mixed", json.dumps({"peft_type": "XLORA", "adapters": {"0": "elsewhere"}})),
         ("pickled", json.dumps({"peft_type": "LORA"})),
     ):  # fmt: skip

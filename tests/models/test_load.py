@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from peftbench import methods
 from peftbench.errors import ModelError
 from peftbench.models import resolve
 from peftbench.models._load import BaseModel, load
@@ -32,6 +34,20 @@ def loaded(folder: Path | str, dtype: str = "auto") -> BaseModel:
 def test_weights_have_the_dtype_asked_for(dtype: str, expected: torch.dtype) -> None:
     base = loaded("tiny", dtype)
     assert {parameter.dtype for parameter in base.model.parameters()} == {expected}
+
+
+def test_an_adapter_has_the_same_bytes_wherever_its_base_lies(tmp_path: Path) -> None:
+    """`stored_bytes` differed with the path of the model."""
+    saved = []
+    for name in ("a", "a/much/longer/path/to/the/same/model"):
+        folder = tmp_path / name
+        shutil.copytree(resolve(ModelChoice(name="tiny")).location, folder)
+        method = methods.get("lora")(rank=1)
+        torch.manual_seed(1)
+        method.save(method.attach(loaded(folder).model), out := folder / "adapter")
+        saved.append({p.name: p.read_bytes() for p in out.iterdir() if p.is_file()})
+    assert saved[0] == saved[1]
+    assert "adapter_config.json" in saved[0]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="another rule holds on a GPU")

@@ -92,7 +92,10 @@ class TestBadFolders:
         ("content", "said"),
         [
             (b"{", "is not valid JSON"),
-            (b"\xff\xfe", "is not valid JSON"),
+            (b"\xff\xfe", "is not UTF-8"),
+            (b'{"vocab_size": 1e999}', "is not valid JSON: inf"),
+            (b'{"vocab_size": 0}', ": vocab_size is 0; expected a whole number"),
+            (b'{"n_layer": "12"}', ": n_layer is '12'; expected a whole"),
             (b"[]", "holds a JSON list"),
         ],
     )
@@ -100,7 +103,23 @@ class TestBadFolders:
         self, folder: Path, content: bytes, said: str
     ) -> None:
         (folder / "config.json").write_bytes(content)
-        with pytest.raises(ModelError, match=rf"config\.json {said}"):
+        with pytest.raises(ModelError, match=rf"config\.json ?{said}"):
+            source_of(folder)
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ('{"num_hidden_layers": 10000000}', "a model of 10,000,000 layers"),
+            ('{"hidden_size": 1' + "0" * 400 + "}", "401 digits"),
+            ('{"architectures": "LlamaForCausalLM"}', "expected a list of names"),
+            ('{"architectures": [1]}', "expected a list of names"),
+        ],
+    )
+    def test_with_sizes_that_no_model_has(
+        self, folder: Path, content: str, said: str
+    ) -> None:
+        (folder / "config.json").write_text(content)
+        with pytest.raises(ModelError, match=rf"config\.json.*{said}"):
             source_of(folder)
 
     def test_with_a_folder_as_config(self, folder: Path) -> None:

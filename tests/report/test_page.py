@@ -91,6 +91,14 @@ def test_report_of_nothing_but_failures() -> None:
     assert len(render(summary, "html")) < 50_000, "plotly is left out"
 
 
+@pytest.mark.parametrize("kind", ["md", "html", "latex"])
+def test_seeds_of_equal_scores_are_not_called_one(kind: Format) -> None:
+    equal = {"lora": {"sst2": [0.9, 0.9, 0.9]}, "ia3": {"sst2": [0.8, 0.8, 0.8]}}
+    text = render(build(equal), kind)
+    assert "One seed" not in text
+    assert "3 seeds" in text
+
+
 def test_one_method_and_one_seed_are_not_ranked() -> None:
     text = page(build({"lora": {"sst2": [0.9]}}))
     assert "there is nothing to rank" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftbench.errors import InvalidSpec, UnknownName
-from peftbench.spec import read_benchmark, suite_names
-from peftbench.spec.read import override
+from peftbench.spec import Benchmark, read_benchmark, suite_names
+from peftbench.spec.read import override, spec_text, yaml_mapping
 
 SPEC = """\
 models: [tiny]
@@ -63,6 +64,16 @@ def test_text_that_is_not_utf8_is_refused_with_the_byte(spec: Path) -> None:
         read_benchmark(spec)
 
 
+#: Each holds the one before it ten times: under a kilobyte that stands for gigabytes, and one
+#: that takes minutes to merge.
+LISTS = "a0: &a0 [x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 10)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -73,8 +84,17 @@ def test_text_that_is_not_utf8_is_refused_with_the_byte(spec: Path) -> None:
         ("a: \0", "not valid YAML"),
         ("{[]: 1}: 2", "not valid YAML"),
         ("a: !!python/object:os.system x", "line 1"),
-        ("description: 2024-13-45", "not valid YAML"),
-        ("[" * 5000, "not valid YAML"),
+        ("[" * 5000, "nested too deep"),
+        ("a: !!binary aGVsbG8=", "line 1"),
+        ("seeds: !!set {1, 2}", "line 1"),
+        ('a: "\\ud800"', "half of a character"),
+        ("seeds: [.nan]", "nan is no number"),
+        ("seeds: [1.0e+200]", "no number that can be kept"),
+        (f"seeds: [{10**400}]", "a whole number of 401 digits"),
+        ("seeds: [1_0]", "1_0 is no number"),
+        ("a: &a [*a]", "an anchor stands for a part of itself"),
+        (LISTS, "more than 100,000 values"),
+        (MERGES, "more than 100,000 values"),
     ],
 )
 def test_broken_yaml_is_refused_and_the_place_is_named(
@@ -119,13 +139,30 @@ def test_a_name_that_is_no_suite_is_refused_with_the_nearest() -> None:
         read_benchmark("quikstart")
 
 
+def test_dates_are_text_and_an_anchor_may_be_used_again(spec: Path) -> None:
+    text = "description: 2024-13-45\nbudget: &b {epochs: 2}\n"
+    assert yaml_mapping(text + "training: {<<: *b}", "x", Benchmark) == {
+        "description": "2024-13-45",
+        "budget": {"epochs": 2},
+        "training": {"epochs": 2},
+    }
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.yaml")
+    with pytest.raises(InvalidSpec, match="no regular file, but a folder, a pipe or a"):
+        spec_text(tmp_path / "mine.yaml")
+    with pytest.raises(InvalidSpec, match="/dev/zero is no regular file"):
+        spec_text(Path("/dev/zero"))
+
+
 def test_a_file_that_may_not_be_read_is_explained(
     spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InvalidSpec, match=r"mine\.yaml cannot be read: Permission denied"):
         read_benchmark(spec)
 
@@ -186,7 +223,7 @@ def test_an_override_fills_a_section_that_was_left_empty(spec: Path) -> None:
         ("=3", "--set needs FIELD=VALUE"),
         ("", "--set needs FIELD=VALUE"),
         ("training.epochs=[1", "the value is not valid YAML"),
-        ("description=2024-13-45", "the value is not valid YAML"),
+        ("description=[.inf]", "the value is not valid YAML"),
         ("tasks.0=rte", "tasks has no fields to set"),
         ("training.epochs.x=1", "training.epochs"),
         ("trainin.epochs=1", "trainin: unknown field; did you mean 'training'"),

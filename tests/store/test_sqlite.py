@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -141,6 +142,18 @@ def test_damaged_database_is_refused(tmp_path: Path) -> None:
     for create in (True, False):
         with pytest.raises(StoreError, match=r"damaged or not a database.*Restore it"):
             Store.open(tmp_path, create=create)
+
+
+def test_nothing_is_said_to_be_whole_where_the_database_is_not(tmp_path: Path) -> None:
+    Store.open(tmp_path / "s").close()
+    file = tmp_path / "s" / "store.sqlite"
+    content = bytearray(file.read_bytes())
+    content[200:] = b"\xff" * (len(content) - 200)
+    file.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        Store.open(tmp_path / "s")
+    assert "damaged" in str(caught.value)
+    assert not re.search("intact|stays as it is", str(caught.value))
 
 
 def test_damage_inside_the_database_is_told_where_it_is_read(store: Store) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from peftbench import reading
 from peftbench.errors import StoreError
+from peftbench.evaluation.rows import Mark
 from peftbench.spec import TestSet
+from peftbench.spec.frozen import canonical_json
 from peftbench.store import ADAPTER, Contradiction, PlannedCell, Store
+from peftbench.store._results import seal
+from peftbench.store._rows import read_marks, write_marks
 from peftbench.store.transfer import (
     BUNDLE,
     Fault,
@@ -369,6 +375,18 @@ def listed(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     place.write_text(json.dumps(found))
 
 
+def odd(folder: Path, name: str, value: object) -> None:
+    """Put an odd value into the first outcome of a bundle, under a digest that fits."""
+
+    def change(found: dict[str, Any]) -> None:
+        one = found["results"][0]
+        one["outcome"][name] = value
+        with suppress(ValueError):
+            one["sha256"] = seal(*map(canonical_json, (one["step"], one["outcome"])))
+
+    listed(folder, change)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -391,6 +409,29 @@ def listed(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
             "not as it was written.*digest",
         ),
         (lambda f: shutil.rmtree(f / "files"), "lacks"),
+        (
+            lambda f: (
+                (f / BUNDLE).rename(f.parent / "out")
+                and (f / BUNDLE).symlink_to(f.parent / "out")
+            ),
+            "is a link that leads out of",
+        ),
+        (lambda f: (f / BUNDLE).unlink() or os.mkfifo(f / BUNDLE), "no regular file"),
+        (lambda f: (f / BUNDLE).write_text("[" * 5000), "nested too deep"),
+        (lambda f: odd(f, "seconds", {"train": -1}), "greater than or equal to 0"),
+        (lambda f: odd(f, "seconds", {"train": float("nan")}), "NaN is no number"),
+        (lambda f: odd(f, "stored_bytes", 10**30), "less than 9223372036854775808"),
+        (lambda f: odd(f, "error", "\ud800"), "half of a character"),
+        (
+            lambda f: listed(f, lambda b: b["results"][0]["files"].update({"\0": "x"})),
+            "no file",
+        ),
+        (
+            lambda f: listed(
+                f, lambda b: b["results"][0]["files"].update({"x" * 999: "x"})
+            ),
+            "can be no file of a store: .*File name too long",
+        ),
     ],
 )
 def test_bundle_that_is_not_as_it_was_written_is_refused(
@@ -438,6 +479,21 @@ def test_link_in_a_bundle_is_not_followed_out_of_it(opened: Opener, tmp_path: Pa
     file.symlink_to(secret)
     with pytest.raises(StoreError, match="leads out of"):
         unbundle(opened("t"), tmp_path / "bundle")
+
+
+def test_rows_that_fill_the_memory_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle may hold them, under a digest that fits."""
+    monkeypatch.setattr(reading, "_UNPACKED_BYTES", 1_000_000)
+    rows = [Mark(answer="x" * 1000, score=1.0)] * 5000
+    write_marks(tmp_path, rows)
+    with pytest.raises(StoreError, match="holds 100 times its own size and more"):
+        read_marks(tmp_path / "marks.parquet")
+    write_marks(tmp_path, rows[:500])
+    assert read_marks(tmp_path / "marks.parquet") == rows[:500]
+    write_marks(tmp_path, [])
+    assert read_marks(tmp_path / "marks.parquet") == []
 
 
 # What can be freed

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from peftbench import tasks
+from peftbench import reading, tasks
 from peftbench.errors import DataError, UnknownName
 from peftbench.tasks import SPLITS, Example, Row, Split, Task
 from peftbench.tasks._data import (
@@ -244,6 +244,32 @@ class TestBadFolders:
         path = folder_of(tmp_path, ".jsonl.gz") / "train.jsonl.gz"
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(DataError, match=r"train\.jsonl\.gz is not a whole gzip file"):
+            load(tmp_path)
+
+    @pytest.mark.parametrize("text", ["\n" * 400_000, "x" * 400_000])
+    def test_gzip_that_fills_the_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        monkeypatch.setattr(reading, "_UNPACKED_BYTES", 100_000)
+        path = folder_of(tmp_path, ".jsonl.gz") / "train.jsonl.gz"
+        path.write_bytes(gzip.compress(text.encode()))
+        with pytest.raises(
+            DataError, match=r"train\.jsonl\.gz holds 100 times its own size"
+        ):
+            load(tmp_path)
+
+    def test_parquet_that_fills_the_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        monkeypatch.setattr(reading, "_UNPACKED_BYTES", 100_000)
+        folder = folder_of(tmp_path)
+        (folder / "train.jsonl").unlink()
+        table = pyarrow.table({"sentence": ["x" * 1000] * 5000, "label": [1] * 5000})
+        pyarrow.parquet.write_table(table, folder / "train.parquet")
+        with pytest.raises(DataError, match=r"train\.parquet holds 100 times its own size"):
             load(tmp_path)
 
     def test_gzip_that_is_none(self, tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     if wanted:
         import peftbench
+        from peftbench.cli._say import say
 
-        print(f"peftbench {peftbench.__version__}")
+        say(f"peftbench {peftbench.__version__}")
         raise typer.Exit
 
 

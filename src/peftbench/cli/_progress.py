@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,11 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from peftbench.cli._print import Terminal
 from peftbench.news import Listen, News
 
 
 @contextmanager
-def progress(to_do: int, console: Console) -> Iterator[Listen]:
+def progress(to_do: int, console: Terminal) -> Iterator[Listen]:
     """A listener that shows what happens while the block runs."""
     if not console.is_terminal:
         yield _Lines(to_do, console)
@@ -45,7 +45,7 @@ class _Lines:
     """One line when something ends: for log files."""
 
     to_do: int
-    console: Console
+    console: Terminal
     done: int = 0
     start: float = field(default_factory=time.monotonic)
 
@@ -62,7 +62,7 @@ class _Lines:
 
     def _print(self, line: str) -> None:
         line = f"{time.monotonic() - self.start:7.1f} s  {line}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class _Bars:
 
     bars: Progress
     overall: TaskID
-    console: Console
+    console: Terminal
     running: dict[str, TaskID] = field(default_factory=dict)
 
     def __call__(self, news: News) -> None:
@@ -92,4 +92,4 @@ class _Bars:
             self.bars.advance(self.overall)
         if news.said:
             line = f"{news.name}: {news.said}"
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(line, highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.testing.trial import ModelFactory
@@ -50,24 +51,24 @@ def check_method(
     part = ""
     if not as_json:
         source = methods.CATALOGUE.source(name) or "comes with peftbench"
-        print(f"{name} ({found.family}; {source})\npaper: {found.paper}")
+        say(f"{name} ({found.family}; {source})\npaper: {found.paper}")
     for one in examine(name, _factory(model) if model else None):
         seen.append(one)
         if as_json:
             continue
         if one.part != part:
             part = one.part
-            print(f"\n{part}")
-        print(f"  {'passed' if one.passed else 'FAILED'}  {one.check}: {one.detail}")
+            say(f"\n{part}")
+        say(f"  {'passed' if one.passed else 'FAILED'}  {one.check}: {one.detail}")
         if not one.passed:
-            print(f"          it must hold: {one.about}")
+            say(f"          it must hold: {one.about}")
     failed = [one for one in seen if not one.passed]
     if as_json:
-        print(json.dumps({"method": name, "findings": [asdict(s) for s in seen]}, indent=2))
+        say(json.dumps({"method": name, "findings": [asdict(s) for s in seen]}, indent=2))
     elif failed:
-        print(f"\n{len(failed)} of {len(seen)} checks failed.")
+        say(f"\n{len(failed)} of {len(seen)} checks failed.")
     else:
-        print(f"\nAll {len(seen)} checks passed.")
+        say(f"\nAll {len(seen)} checks passed.")
     if failed:
         raise typer.Exit(1)
 

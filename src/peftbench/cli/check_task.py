@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.encoding.encode import Encoder
@@ -67,7 +68,7 @@ def check_task(
     ]
     checked = replace(checked, findings=[*troubles, *checked.findings])
     if as_json:
-        print(json.dumps(_as_json(checked, encoder), indent=2))
+        say(json.dumps(_as_json(checked, encoder), indent=2))
     else:
         _print(checked, encoder)
     raise typer.Exit(0 if checked.is_valid else 1)
@@ -93,9 +94,9 @@ def _as_json(checked: Checked, encoder: Encoder) -> dict[str, Any]:
 
 
 def _print(checked: Checked, encoder: Encoder) -> None:
-    from rich.console import Console
+    from peftbench.cli._print import Terminal
 
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Terminal(highlight=False, soft_wrap=True)
     console.print(f"{checked.name}: {checked.source} ({checked.identity})", style="bold")
     for number, example in enumerate(checked.examples, start=1):
         console.print(f"\nexample {number}", style="bold")

@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 
 @app.command()
@@ -22,18 +23,17 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Show the test rows that two cells answer differently, and who is right."""
-    from rich.console import Console
-
     from peftbench.api import Experiment
+    from peftbench.cli._print import Terminal
 
     with Experiment.open(store, benchmark) as experiment:
         names = [experiment.cell(name).name for name in (first, second)]
         total = len(experiment.predictions(first, test_set))
         found = experiment.compare(first, second, test_set)
     if as_json:
-        print(found.to_json(orient="records", indent=2))
+        say(found.to_json(orient="records", indent=2))
         return
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     for row in found.head(rows).to_dict("records"):
         console.print(f"row {row['row']}, target {row['target']!r}", style="bold")
         if isinstance(row["prompt"], str):  # the first rows have theirs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -12,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import InvalidSpec
 from peftbench.models._device import Device, resolved_dtype, resolved_precision, this_device
 from peftbench.spec.benchmark import AskedPrecision
@@ -84,7 +84,7 @@ def cost(
     if store is not None:
         _keep(found, store)
     if as_json:
-        print(json.dumps([_plain(label, outcome) for label, outcome in found], indent=2))
+        say(json.dumps([_plain(label, outcome) for label, outcome in found], indent=2))
     else:
         _print(found)
     if all(not hasattr(outcome, "basis") for _, outcome in found):
@@ -116,14 +116,15 @@ def _asked(
 
 def _method_entries(text: str) -> list[Any]:
     """Names and settings as in a YAML list; `all` stands for every method there is."""
-    import yaml
-
     from peftbench import methods
+    from peftbench.reading import Unreadable, yaml_value
 
     try:
-        entries = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise InvalidSpec(f"--methods is not a list as in YAML: {error}") from error
+        entries = yaml_value(f"[{text}]")
+    except Unreadable as error:
+        raise InvalidSpec(f"--methods is not a list as in YAML: it {error}") from error
+    if not isinstance(entries, list):
+        raise InvalidSpec(f"--methods is not a list as in YAML: {text!r}.")
     return list(methods.names()) if entries == ["all"] else list(entries)
 
 
@@ -164,7 +165,7 @@ def _outcomes(
     from peftbench.cost import compare
 
     def tell(label: str) -> None:
-        print(f"{'predicting' if predict else 'measuring'} {label}", file=sys.stderr)
+        say(f"{'predicting' if predict else 'measuring'} {label}", is_aside=True)
 
     outcomes: Iterable[Cost | NoCost]
     if predict:
@@ -197,13 +198,11 @@ def _plain(label: str, outcome: Cost | NoCost) -> dict[str, Any]:
 
 
 def _print(found: list[tuple[str, Cost | NoCost]]) -> None:
-    from rich.console import Console
-
-    from peftbench.cli._print import print_table
+    from peftbench.cli._print import Terminal, print_table
     from peftbench.cost.costs import Cost
     from peftbench.report.meter import meter_tables
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     by_model: dict[str, list[tuple[str, Cost]]] = {}
     for label, outcome in found:
         if isinstance(outcome, Cost):
@@ -213,4 +212,4 @@ def _print(found: list[tuple[str, Cost | NoCost]]) -> None:
             print_table(table, console)
     for label, outcome in found:
         if not isinstance(outcome, Cost):
-            console.print(f"{label} has no cost: {outcome.reason}", markup=False)
+            console.print(f"{label} has no cost: {outcome.reason}")

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 #: Below this a run of a small model may fill the disk.
 _LITTLE_DISK_BYTES = 2_000_000_000
@@ -25,16 +26,16 @@ def doctor() -> None:
     problems = [*_packages(), *_device(), *_disk(), *_hub()]
     _programs()
     for problem in problems:
-        print(f"problem: {problem}")
+        say(f"problem: {problem}")
     if problems:
         raise typer.Exit(1)
-    print("nothing is missing")
+    say("nothing is missing")
 
 
 def _packages() -> Iterator[str]:
     from packaging.requirements import Requirement
 
-    print(f"python {platform.python_version()} on {platform.platform()}")
+    say(f"python {platform.python_version()} on {platform.platform()}")
     for line in _required():
         wanted = Requirement(line)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
@@ -44,7 +45,7 @@ def _packages() -> Iterator[str]:
         except PackageNotFoundError:
             yield f'{wanted.name} is not installed: `pip install "{wanted}"`'
             continue
-        print(f"{wanted.name} {found}")
+        say(f"{wanted.name} {found}")
         if not wanted.specifier.contains(found, prereleases=True):
             yield f'{wanted.name} {found} is outside {wanted.specifier}: `pip install "{wanted}"`'
 
@@ -60,7 +61,7 @@ def _required() -> Sequence[str]:
 
 
 def _device() -> Iterator[str]:
-    print(
+    say(
         f"cpu: {len(os.sched_getaffinity(0))} cores usable, "
         f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
     )
@@ -70,7 +71,7 @@ def _device() -> Iterator[str]:
         yield f"torch does not load: {error}"
         return
     if not torch.cuda.is_available():
-        print("gpu: none that torch can use; runs will use the CPU")
+        say("gpu: none that torch can use; runs will use the CPU")
         if shutil.which("nvidia-smi"):
             yield (
                 "there is an NVIDIA driver, but this torch build does not use it: install "
@@ -79,12 +80,12 @@ def _device() -> Iterator[str]:
         return
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
-        print(f"gpu {index}: {facts.name}, {facts.total_memory / 1e9:.0f} GB")
+        say(f"gpu {index}: {facts.name}, {facts.total_memory / 1e9:.0f} GB")
 
 
 def _disk() -> Iterator[str]:
     free = shutil.disk_usage(Path.cwd()).free
-    print(f"disk: {free / 1e9:.1f} GB free in {Path.cwd()}")
+    say(f"disk: {free / 1e9:.1f} GB free in {Path.cwd()}")
     if free < _LITTLE_DISK_BYTES:
         yield f"only {free / 1e9:.1f} GB of disk are free"
 
@@ -96,11 +97,9 @@ def _hub() -> Iterator[str]:
     login = (
         "logged in" if get_token() else "not logged in (gated models need `hf auth login`)"
     )
-    print(f"hugging face hub: {offline}, {login}; cache {constants.HF_HUB_CACHE}")
+    say(f"hugging face hub: {offline}, {login}; cache {constants.HF_HUB_CACHE}")
     folder = os.environ.get("PEFTBENCH_DATA_DIR")
-    print(
-        f"data folder: {folder or 'not set (PEFTBENCH_DATA_DIR); rows come from the hub'}"
-    )
+    say(f"data folder: {folder or 'not set (PEFTBENCH_DATA_DIR); rows come from the hub'}")
     if folder and not Path(folder).is_dir():
         yield f"PEFTBENCH_DATA_DIR names {folder}, which is not a folder"
 
@@ -111,4 +110,4 @@ def _programs() -> None:
 
     reason = unavailable()
     said = f"cannot be run: {reason}" if reason else f"run in a {Bubblewrap().description}"
-    print(f"programs that a model writes: {said}")
+    say(f"programs that a model writes: {said}")

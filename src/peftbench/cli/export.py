@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 
 @app.command()
@@ -32,7 +33,7 @@ def export(
 
     with Store.open(store, create=False) as opened:
         if bundle:
-            print(pack(opened, output, [benchmark] if benchmark else []))
+            say(pack(opened, output, [benchmark] if benchmark else []))
             return
         for path in write(opened, output, benchmark):
-            print(path)
+            say(path)

@@ -8,6 +8,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 
 @app.command()
@@ -26,14 +27,14 @@ def gc(
     with Store.open(store, create=False) as opened:
         found = transfer.to_free(opened)
         for one in found.adapters:
-            print(f"adapter {one.step.id[:12]}")
+            say(f"adapter {one.step.id[:12]}")
         for folder in found.folders:
-            print(f"left behind {folder}")
+            say(f"left behind {folder}")
         size = si(found.bytes, "B")
         if not found.adapters and not found.folders:
-            print("nothing to free")
+            say("nothing to free")
         elif yes:
             transfer.free(opened, found)
-            print(f"{size} freed")
+            say(f"{size} freed")
         else:
-            print(f"{size} to free; --yes frees it")
+            say(f"{size} to free; --yes frees it")

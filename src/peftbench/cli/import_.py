@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,8 @@ def hf_method_comparison(
         outcome = keep(opened, name, spec, runs)
     finally:
         opened.close()
-    print(f"{outcome.benchmark}: {outcome.added} runs added, {outcome.known} known before")
-    print(f"peftbench report --store {store} --benchmark {name}")
+    say(f"{outcome.benchmark}: {outcome.added} runs added, {outcome.known} known before")
+    say(f"peftbench report --store {store} --benchmark {name}")
 
 
 @imports.command("bundle")
@@ -63,9 +64,9 @@ def bundle(folder: _Folder, store: _Store) -> None:
 
     with Store.open(store) as opened:
         found = unbundle(opened, folder)
-    print(f"{found.added} results added, {found.known} known before")
+    say(f"{found.added} results added, {found.known} known before")
     if found.contradictions:
-        print(
+        say(
             f"{len(found.contradictions)} of them have other numbers here: "
             f"`peftbench store check --store {store}` shows them."
         )
@@ -75,21 +76,19 @@ def bundle(folder: _Folder, store: _Store) -> None:
 @imports.command("peft-factory")
 def peft_factory(folder: _Folder, store: _Store, name: _Name = "peft-factory") -> None:
     """Import output folders of PEFT-Factory: scored by both protocols, differences shown."""
-    from rich.console import Console
-
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
     from peftbench.imports import keep
     from peftbench.imports import peft_factory as tool
     from peftbench.store import Store
 
     scored = tool.read(folder)
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     plain_table(console, _TITLES, _rows(scored))
     for one in scored:
         if one.run is None:
-            print(f"{one.output.folder}: not scored by {one.protocol}: {one.reason}")
+            say(f"{one.output.folder}: not scored by {one.protocol}: {one.reason}")
         if one.protocol == tool.PROTOCOLS[0] and one.output.is_on_training_rows:
-            print(f"{one.output.folder}: evaluated on training rows, as its YAML tells")
+            say(f"{one.output.folder}: evaluated on training rows, as its YAML tells")
     opened = Store.open(store)
     try:
         for protocol in tool.PROTOCOLS:
@@ -103,13 +102,13 @@ def peft_factory(folder: _Folder, store: _Store, name: _Name = "peft-factory") -
                     "protocol": protocol,
                 }
                 outcome = keep(opened, benchmark, spec, runs)
-                print(
+                say(
                     f"{benchmark}: {outcome.added} runs added, {outcome.known} known before"
                 )
     finally:
         opened.close()
-    print("Why the two differ: docs/protocols.md. Each has a report of its own, such as:")
-    print(f"peftbench report --store {store} --benchmark {name}-strict")
+    say("Why the two differ: docs/protocols.md. Each has a report of its own, such as:")
+    say(f"peftbench report --store {store} --benchmark {name}-strict")
 
 
 _TITLES = ["method", "task", "seed", "peft-bench", "strict", "difference", "rows otherwise"]

@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import PeftbenchError
 
 if TYPE_CHECKING:
@@ -42,14 +43,12 @@ def list_(
     """List models, tasks, methods, metrics, perturbed test sets, suites or publications."""
     rows = _ROWS[kind]()
     if as_json:
-        print(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
 
     titles = list(rows[0]) if rows else ["name"]
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
         console.width = _UNFOLDED  # whoever searches the lines wants them whole
     plain_table(console, titles, [[_text(row[title]) for title in titles] for row in rows])

@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import InvalidSpec
 
 
@@ -54,26 +55,22 @@ def pareto(
             }
         )
     if as_json:
-        print(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
     else:
         _print(found, first, second)
 
 
 def _print(found: list[dict[str, Any]], x: Any, y: Any) -> None:
-    from rich.console import Console
-
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
     from peftbench.report import numbers
     from peftbench.report.table import listed
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     for one in found:
-        console.print(
-            f"{y.title} against {x.title} on {one['model']}", style="bold", markup=False
-        )
+        console.print(f"{y.title} against {x.title} on {one['model']}", style="bold")
         if not one["points"]:
             because = f": {one['reason']}" if one["reason"] else ""
-            console.print(f"No method has both numbers{because}.", markup=False)
+            console.print(f"No method has both numbers{because}.")
             continue
         rows = [
             [
@@ -91,4 +88,4 @@ def _print(found: list[dict[str, Any]], x: Any, y: Any) -> None:
             markup=False,
         )
         if one["left_out"]:
-            console.print(f"Without both numbers: {listed(one['left_out'])}.", markup=False)
+            console.print(f"Without both numbers: {listed(one['left_out'])}.")

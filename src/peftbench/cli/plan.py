@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import StoreError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def plan(
     )
     if as_json:
         found = _as_json(made, records, needs, forecasts, count)
-        print(json.dumps(found | {"evidence": [asdict(one) for one in shown]}, indent=2))
+        say(json.dumps(found | {"evidence": [asdict(one) for one in shown]}, indent=2))
         return
     _print(made, records, needs, forecasts, count, trials)
     if margin is not None:
@@ -101,9 +102,7 @@ def _evidence(made: Plan, experiment: Experiment, margin: float) -> Sequence[Evi
 
 
 def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
-    from rich.console import Console
-
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
     from peftbench.report import numbers
 
     def count(value: int | None) -> str:
@@ -130,7 +129,7 @@ def _print_evidence(shown: Sequence[Evidence], margin: float) -> None:
         ]
         for one in shown
     ]
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.print(
         f"\nTo tell two methods {margin:g} points apart in four of five benchmarks:"
     )
@@ -190,13 +189,11 @@ def _print(
     workers: int,
     trials: int,
 ) -> None:
-    from rich.console import Console
-
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
     from peftbench.cli.run import counts
     from peftbench.report import numbers
 
-    console = Console()
+    console = Terminal()
     groups: dict[tuple[str, str], list[Any]] = {}
     for planned in plan.cells:
         groups.setdefault((planned.model, planned.label), []).append(planned.cell)
@@ -231,7 +228,7 @@ def _print(
         "time",
         "memory",
     ]
-    console.print(f"{plan.benchmark.name}: {', '.join(plan.benchmark.tasks)}", markup=False)
+    console.print(f"{plan.benchmark.name}: {', '.join(plan.benchmark.tasks)}")
     plain_table(console, titles, rows)
     to_run = [forecasts[p.cell.id] for p in plan.cells if needs.get(p.cell.id) == "run"]
     known = [f.seconds / workers for f in to_run if f.seconds is not None]
@@ -249,7 +246,7 @@ def _print(
     _print_misfits(plan, needs, forecasts, console)
     if plan.benchmark.tuning:
         said = _tuning(plan, forecasts, workers, trials)
-        console.print(said, markup=False, highlight=False)
+        console.print(said, highlight=False)
     _print_budgets(plan, console)
     _print_settings(plan, console)
 
@@ -287,7 +284,7 @@ def _print_misfits(
     if told:
         console.print("\nWill not fit:", style="bold")
     for where, what in told.items():
-        console.print(f"  {where}: {what}", markup=False, highlight=False)
+        console.print(f"  {where}: {what}", highlight=False)
 
 
 def _print_budgets(plan: Plan, console: Any) -> None:
@@ -299,7 +296,7 @@ def _print_budgets(plan: Plan, console: Any) -> None:
         console.print("\nBudgets:")
     for (model, label), budget in found.items():
         line = f"  {label} on {model}: {budget_text(budget)}"
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
 
 
 def _tuning(
@@ -343,10 +340,10 @@ def _print_settings(plan: Plan, console: Any) -> None:
                 other[f"{own}"].append(planned.label)
         exceptions = "; ".join(f"{v} for {', '.join(ls)}" for v, ls in other.items())
         line = f"  {name}: {value}" + (f"  ({exceptions})" if exceptions else "")
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
     limits = plan.benchmark.limits.model_dump()
     shown = ", ".join(f"{k} {'all' if v is None else v}" for k, v in limits.items())
-    console.print(f"  examples: {shown}", markup=False, highlight=False)
+    console.print(f"  examples: {shown}", highlight=False)
 
 
 def _duration(seconds: Sequence[float | None]) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.report.advice import Advice
@@ -53,7 +54,7 @@ def recommend(
     with Store.open(store, create=False) as opened:
         found = advice(opened, benchmark, model=model, prefer=prefer, budgets=budgets)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        say(json.dumps(found.to_json(), indent=2))
     else:
         _print(found)
     if found.found is None:
@@ -66,12 +67,10 @@ def _budgets(**bounds: tuple[float | None, float]) -> dict[str, float]:
 
 
 def _print(found: Advice) -> None:
-    from rich.console import Console
+    from peftbench.cli._print import Terminal, print_table
 
-    from peftbench.cli._print import print_table
-
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     for sentence in found.sentences:
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)
     if found.table is not None:
         print_table(found.table, console)

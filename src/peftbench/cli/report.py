@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def report(
         return
     with explained(output.parent):
         output.write_text(text, "utf-8")
-    print(output)
+    say(output)
 
 
 def _summary(published: str | None, store: Path | None, benchmark: str | None) -> Summary:

@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.engine.regrade import Regraded
@@ -26,20 +27,18 @@ def rescore(
     grades stay as they are; reports show the newest, and `show` tells all. Exit codes: 0 all
     could be graded, 1 some could not, 2 wrong usage.
     """
-    from rich.console import Console
-
     from peftbench.api import Experiment
-    from peftbench.cli._print import plain_table
+    from peftbench.cli._print import Terminal, plain_table
 
     with Experiment.open(store, benchmark) as experiment:
         found = experiment.rescore(unsafe_run_code=unsafe_run_code)
     rows = [row for one in found for row in _changes(one)]
     if rows:
-        plain_table(Console(highlight=False), _TITLES, rows)
+        plain_table(Terminal(highlight=False), _TITLES, rows)
     for one in found:
         if one.reason:
-            print(f"{one.planned.name} · {one.test_set}: not scored again: {one.reason}")
-    print(_summed_up(found))
+            say(f"{one.planned.name} · {one.test_set}: not scored again: {one.reason}")
+    say(_summed_up(found))
     raise typer.Exit(1 if any(one.reason for one in found) else 0)
 
 

@@ -6,6 +6,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 
 @app.command()
@@ -19,15 +20,13 @@ def robustness(
     Nothing is trained: `run --robust` also trains adapters again that were not kept. Exit
     codes: 0 every finished cell is scored, 1 some have no adapter kept, 2 wrong usage.
     """
-    from rich.console import Console
-
     from peftbench.api import Experiment
-    from peftbench.cli._print import print_table
+    from peftbench.cli._print import Terminal, print_table
     from peftbench.cli._progress import progress
     from peftbench.cli.run import say_without_rows
     from peftbench.report.robustness import robustness_tables
 
-    console = Console()
+    console = Terminal()
     with Experiment.open(store, benchmark, data_dir=data_dir) as experiment:
         experiment.with_robustness()
         say_without_rows(experiment.plan, console)
@@ -37,7 +36,7 @@ def robustness(
     for model in results.summary.models:
         for table in robustness_tables(results.summary, model):
             print_table(table, console)
-    print(f"Report: {results.write_report()}")
+    say(f"Report: {results.write_report()}")
     if unscored:
         lines = "".join(f"\n  {one.name} ({one.cell.short_id})" for one in unscored)
         console.print(

@@ -64,14 +64,13 @@ def run(
     if robust:
         benchmark = benchmark.model_copy(update={"robust": True})
 
-    from rich.console import Console
-
     from peftbench.api import Experiment
+    from peftbench.cli._print import Terminal
     from peftbench.cli._progress import progress
     from peftbench.planning.workers import default_workers
     from peftbench.report.table import counted
 
-    console = Console()
+    console = Terminal()
     experiment = Experiment(benchmark, store=store, data_dir=data_dir)
     experiment.origin = origin
     plan = experiment.plan
@@ -92,7 +91,7 @@ def run(
         )
         say_without_rows(plan, console)
         if note := _about_programs(plan, unsafe=unsafe_run_code):
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
+            console.print(note, highlight=False, soft_wrap=True)
         with progress(len(needs), console) as listen:
             results = experiment.run(
                 workers=count,
@@ -167,7 +166,7 @@ def show_results(results: Any, console: Any) -> int:
     for model in summary.models:
         print_table(headline_table(summary, model), console)
         for sentence in verdict(summary, model):
-            console.print(sentence, markup=False, highlight=False)
+            console.print(sentence, highlight=False)
         for table in robustness_tables(summary, model):
             print_table(table, console)
     for trouble in summary.troubles:
@@ -180,7 +179,7 @@ def show_results(results: Any, console: Any) -> int:
             soft_wrap=True,
         )
     path = results.write_report()
-    console.print(f"Report: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {path}", highlight=False, soft_wrap=True)
     if summary.troubles:
         console.print(
             "Look at one with `peftbench show CELL`; run them again with "

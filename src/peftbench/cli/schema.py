@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.spec import Benchmark
 from peftbench.spec.task_file import TaskFile
 
@@ -19,4 +20,4 @@ def schema(
     """Print the JSON Schema of a spec, or of a task's file, so that editors check it."""
     found = (TaskFile if task else Benchmark).model_json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    print(json.dumps(found, indent=2))
+    say(json.dumps(found, indent=2))

@@ -8,17 +8,17 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 from peftbench.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
+    from peftbench.cli._print import Terminal
     from peftbench.store import PlannedCell, Record, Result, Store
 
 
-def _print_scores(scored: Any, console: Console) -> None:
+def _print_scores(scored: Any, console: Terminal) -> None:
     """Of a record, or of its predictions scored again."""
     for score in scored.scores:
         error = (
@@ -30,7 +30,7 @@ def _print_scores(scored: Any, console: Console) -> None:
             markup=False,
         )
     for missing in getattr(scored, "unavailable", ()):
-        console.print(f"  {_place(missing)}: unavailable: {missing.reason}", markup=False)
+        console.print(f"  {_place(missing)}: unavailable: {missing.reason}")
     for baseline in scored.baselines:
         console.print(
             f"  baseline, {baseline.name} {baseline.answer!r}: {baseline.value:.4f}",
@@ -64,9 +64,8 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one cell: settings, scores, validations, provenance, example predictions."""
-    from rich.console import Console
-
     from peftbench.api import find_cell, stored_benchmark
+    from peftbench.cli._print import Terminal
     from peftbench.store import Store
 
     with Store.open(store, create=False) as opened:
@@ -94,10 +93,10 @@ def show(
             "earlier_grades": [one.model_dump(mode="json") for one in again],
             "predictions": rows,
         }
-        print(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(planned.name, style="bold", markup=False)
+    console = Terminal(highlight=False, soft_wrap=True)
+    console.print(planned.name, style="bold")
     _print_record(record, again, console)
     for row in rows:
         _print_prediction(row, console)
@@ -125,27 +124,25 @@ def _print_run(run: Result, as_json: bool) -> None:
         **run.outcome.model_dump(mode="json"),
         "asked": run.step.model_dump(mode="json"),
     }
-    print(
+    say(
         json.dumps(said, indent=2)
         if as_json
         else yaml.safe_dump(said, sort_keys=False, allow_unicode=True).rstrip()
     )
 
 
-def _print_record(record: Record, earlier: Sequence[Any], console: Console) -> None:
+def _print_record(record: Record, earlier: Sequence[Any], console: Terminal) -> None:
     import yaml
 
     cell = record.cell
     asked = cell.model_dump(mode="json")
     whose = "" if record.kind == "run" else f" ({record.kind}, not run here)"
-    console.print(f"cell {cell.id}: {record.status}{whose}", style="bold", markup=False)
+    console.print(f"cell {cell.id}: {record.status}{whose}", style="bold")
     if cell.train:
         kept = "kept" if record.has_adapter else "not kept"
-        console.print(
-            f"trained by step {cell.train.id}; its adapter is {kept}", markup=False
-        )
+        console.print(f"trained by step {cell.train.id}; its adapter is {kept}")
     if record.error:
-        console.print(record.error, markup=False)
+        console.print(record.error)
     _print_scores(record, console)
     for one in earlier:
         console.print(
@@ -155,9 +152,7 @@ def _print_record(record: Record, earlier: Sequence[Any], console: Console) -> N
         )
         _print_scores(one, console)
     for evaluation in record.evaluations:
-        console.print(
-            f"  on {evaluation.test_set.name}: {_compared(evaluation)}", markup=False
-        )
+        console.print(f"  on {evaluation.test_set.name}: {_compared(evaluation)}")
     for look in record.validations:
         chosen = "  <- kept" if look.step == record.best_step else ""
         console.print(
@@ -185,7 +180,7 @@ def _print_record(record: Record, earlier: Sequence[Any], console: Console) -> N
         asked, rest = _told(asked), _told(rest)
     for part in ({"asked": asked}, rest):
         text = yaml.safe_dump(part, sort_keys=False, allow_unicode=True)
-        console.print(text.rstrip(), markup=False)
+        console.print(text.rstrip())
 
 
 def _compared(evaluation: Any) -> str:
@@ -213,10 +208,10 @@ def _told(part: Any) -> Any:
     }
 
 
-def _print_prediction(row: dict[str, Any], console: Console) -> None:
-    console.print(f"\nrow {row['row']}", style="bold", markup=False)
+def _print_prediction(row: dict[str, Any], console: Terminal) -> None:
+    console.print(f"\nrow {row['row']}", style="bold")
     if row["prompt"]:
-        console.print(row["prompt"], markup=False, style="dim")
+        console.print(row["prompt"], style="dim")
     answer = "unreadable" if row["answer"] is None else repr(row["answer"])
     score = "" if row["score"] is None else f", counts {row['score']:.3g}"
     console.print(

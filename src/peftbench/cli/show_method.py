@@ -11,6 +11,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.methods._card import Card
@@ -27,13 +28,14 @@ def show_method(
 
     found = card(method)
     if as_json:
-        print(json.dumps(asdict(found), indent=2))
+        say(json.dumps(asdict(found), indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False)
+    from peftbench.cli._print import Terminal
+
+    console = Terminal(highlight=False)
     console.print(f"{found.name} ({found.family})", style="bold")
     console.print(f"\n{_flowing(found.about)}\n")
     facts = Table.grid(padding=(0, 2))

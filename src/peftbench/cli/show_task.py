@@ -23,9 +23,8 @@ def show_task(
     protocol: options.Protocol = "strict",
 ) -> None:
     """Show a rendered example of a task, its token counts and its class balance."""
-    from rich.console import Console
-
     from peftbench import api, tasks
+    from peftbench.cli._print import Terminal
     from peftbench.encoding.encode import encoder_for
     from peftbench.models import resolve
     from peftbench.spec import ModelChoice
@@ -37,7 +36,7 @@ def show_task(
     limits: dict[Any, int | None] = {}
     folder = api.data_folder(data_dir)
     data = load_task_data(task, data_dir=folder, limits=limits, protocol=protocol)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Terminal(highlight=False, soft_wrap=True)
     kind = "generated" if found.is_generated else found.hub_id
     console.print(f"{data.name}: {found.description}", style="bold")
     console.print(f"source: {kind} ({data.identity}); licence: {found.license}")

@@ -9,6 +9,7 @@ import typer
 
 from peftbench.cli import _options as options
 from peftbench.cli._app import app
+from peftbench.cli._say import say
 
 if TYPE_CHECKING:
     from peftbench.store.transfer import Transferred
@@ -47,10 +48,10 @@ def merge(
         for source in sources:
             with Store.open(source, create=False) as opened:
                 found = transfer.merge(target, opened, benchmark or ())
-            print(f"{source}: {_said(found)}")
+            say(f"{source}: {_said(found)}")
             contradicted += len(found.contradictions)
     if contradicted:
-        print(f"Look at them with `peftbench store check --store {store}`.")
+        say(f"Look at them with `peftbench store check --store {store}`.")
         raise typer.Exit(1)
 
 
@@ -64,7 +65,7 @@ def copy(
     from peftbench.store import Store, transfer
 
     with Store.open(store, create=False) as opened:
-        print(f"{target}: {_said(transfer.copy(opened, target, benchmark or ()))}")
+        say(f"{target}: {_said(transfer.copy(opened, target, benchmark or ()))}")
 
 
 @stores.command()
@@ -82,12 +83,12 @@ def check(store: options.ExistingStore) -> None:
             faults += 1
             if isinstance(one, Contradiction):
                 stored = opened.results.by_id([one.step_id])[one.step_id]
-                print(f"{one.step_id[:12]}: {one.origin} has other numbers:")
+                say(f"{one.step_id[:12]}: {one.origin} has other numbers:")
                 for line in transfer.differences(stored, one):
-                    print(f"  {line}")
+                    say(f"  {line}")
             else:
-                print(f"{one.what[:12]}: {one.reason}")
-    print(f"{total} results read, {faults} fault{'s' * (faults != 1)}")
+                say(f"{one.what[:12]}: {one.reason}")
+    say(f"{total} results read, {faults} fault{'s' * (faults != 1)}")
     raise typer.Exit(1 if faults else 0)
 
 
@@ -107,8 +108,8 @@ def upgrade(
     place = target or store.with_name(f"{store.name}-2")
     outcome = rewrite(store, place)
     for line in outcome.notes:
-        print(line)
-    print(
+        say(line)
+    say(
         f"{place}: {outcome.cells} cells of {outcome.benchmarks} benchmarks, "
         f"{outcome.steps} results"
     )

@@ -7,33 +7,33 @@ from typing import Literal
 
 from peftbench.spec.benchmark import Precision
 from peftbench.spec.cell import Cell
-from peftbench.spec.frozen import Frozen
+from peftbench.spec.frozen import Amount, Count, Frozen
 from peftbench.spec.steps import Base, CellMethod, Measure, Probe
 
 
 class Memory(Frozen):
     """Bytes of live tensors at the peak of a training step, by what they hold."""
 
-    total: int
-    weights: int
+    total: Count
+    weights: Count
     """Of the base model, frozen."""
-    adapter: int
+    adapter: Count
     """What the method added or trains."""
-    gradients: int
-    optimizer: int
-    activations: int
+    gradients: Count
+    optimizer: Count
+    activations: Count
     """The rest: kept for the backward pass, temporaries."""
-    allocated: int | None = None
+    allocated: Count | None = None
     """Peak of CUDA's allocator; None on other devices."""
-    reserved: int | None = None
+    reserved: Count | None = None
     """Peak of what CUDA's allocator took from the device; None on other devices."""
 
 
 class Seconds(Frozen):
     """A time over the probe's repeats."""
 
-    median: float
-    spread: float
+    median: Amount
+    spread: Amount
     """Interquartile range."""
 
 
@@ -56,25 +56,25 @@ class Cost(Frozen):
     """The device and the machine's name."""
     device_kind: str = "cpu"
     """"cpu", or a GPU's name."""
-    trainable_parameters: int
-    head_parameters: int = 0
+    trainable_parameters: Count
+    head_parameters: Count = 0
     """Of these, in an output layer that is not the input embedding too."""
-    base_parameters: int
-    stored_bytes: int
-    serve_bytes: int | None = None
+    base_parameters: Count
+    stored_bytes: Count
+    serve_bytes: Count | None = None
     """Beside the base model's, in memory, to serve the saved adapter unmerged."""
-    forward_flops: int
+    forward_flops: Count
     """Of one inference input; a multiplication and an addition are two."""
-    forward_attention_flops: int | None = None
+    forward_attention_flops: Count | None = None
     """Of these, in the products of queries, keys and values."""
-    extra_forward_flops: int
+    extra_forward_flops: Count
     """More than the base model needs on the same input."""
-    training_step_flops: int
+    training_step_flops: Count
     """Forward and backward, of one training input."""
     peak_memory: Memory
-    step_seconds: float | None
+    step_seconds: Amount | None
     """One training step: forward, backward, optimiser; the median over the repeats."""
-    step_seconds_spread: float | None
+    step_seconds_spread: Amount | None
     """Interquartile range over the repeats."""
     prefill: Seconds | None = None
     """From an inference input to its first new token, unmerged."""
@@ -85,11 +85,11 @@ class Cost(Frozen):
     load: Seconds | None = None
     """From the saved adapter to a model with it on."""
     merge: Seconds | None = None
-    step_joules: float | None = None
+    step_joules: Amount | None = None
     """Energy of a training step, by the GPU's counter."""
-    token_joules: float | None = None
+    token_joules: Amount | None = None
     """Energy of one generated token, with its share of reading the input."""
-    load_average: float | None = None
+    load_average: Amount | None = None
     """Processes that wanted to run in the minute before the probe."""
     packages: Mapping[str, str]
 

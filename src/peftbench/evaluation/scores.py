@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from peftbench.spec.facts import Better
-from peftbench.spec.frozen import Frozen
+from peftbench.spec.frozen import Amount, Count, Frozen
 
 #: Name of the split that a task is scored on; further tests and perturbed sets have their own.
 TEST = "test"
+#: So much may a metric's last steps add to its bound.
+_ROUNDING = 1e-6
 
 
 class Score(Frozen):
@@ -18,15 +23,25 @@ class Score(Frozen):
     """"test" for the test split; a further test, such as "mismatched"; a perturbed set."""
     metric: str
     value: float
-    standard_error: float | None
+    standard_error: Amount | None
     """Over test examples, by the jackknife; None where it is not defined."""
-    examples: int | None
+    examples: Count | None
     """None where an import does not say."""
     unit: str
     better: Better
     lowest: float | None = None
     """No value lies below; None: there is no bound, or it is not known."""
     highest: float | None = None
+
+    @model_validator(mode="after")
+    def _lies_within_its_bounds(self) -> Self:
+        lowest = -math.inf if self.lowest is None else self.lowest
+        highest = math.inf if self.highest is None else self.highest
+        if not lowest - _ROUNDING <= self.value <= highest + _ROUNDING:
+            raise ValueError(
+                f"{self.metric} lies between {lowest:g} and {highest:g}, got {self.value:g}"
+            )
+        return self
 
 
 class Unavailable(Frozen):

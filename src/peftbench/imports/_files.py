@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import ValidationError
 
 from peftbench.errors import DataError
+from peftbench.reading import Unreadable, file_bytes, file_text, json_value, yaml_value
 
 
 def folder(path: Path, expected: str) -> Path:
@@ -21,36 +23,40 @@ def folder(path: Path, expected: str) -> Path:
     return path.resolve()
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
-    """A JSON object."""
+def read_json(path: Path, within: Path) -> Mapping[str, Any]:
+    """A JSON object. The file has to lie in the folder `within`, as for all of these."""
     try:
-        found = json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON ({error}).") from error
+        found = json_value(file_text(path, within=within))
+    except Unreadable as error:
+        raise DataError(f"{path} {error}.") from error
     return _mapping(path, found)
 
 
-def read_yaml(path: Path) -> Mapping[str, Any]:
+def read_yaml(path: Path, within: Path) -> Mapping[str, Any]:
     """A YAML mapping."""
     try:
-        found = yaml.safe_load(_text(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid YAML ({error}).") from error
-    return _mapping(path, found)
+        found = yaml_value(file_text(path, within=within))
+    except Unreadable as error:
+        raise DataError(f"{path} {error}.") from error
+    return _mapping(path, json.loads(json.dumps(found)))  # names are texts, 1 too
 
 
-def read_rows(path: Path, fields: Sequence[str]) -> list[Mapping[str, Any]]:
+def read_rows(path: Path, within: Path, fields: Sequence[str]) -> list[Mapping[str, Any]]:
     """JSON objects, one a line, each with text in `fields`."""
     rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    try:
+        text = file_text(path, within=within)
+    except Unreadable as error:
+        raise DataError(f"{path} {error}.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = json_value(line)
+        except Unreadable as error:
             raise DataError(
-                f"{place} is not valid JSON ({error}); the file may have been cut short."
+                f"{place} {error}; the file may have been cut short."
             ) from error
         if not isinstance(row, dict):
             raise DataError(f"{place} holds no JSON object.")
@@ -66,9 +72,36 @@ def read_rows(path: Path, fields: Sequence[str]) -> list[Mapping[str, Any]]:
     return rows
 
 
-def digest(path: Path) -> str:
+def digest(path: Path, within: Path) -> str:
     """SHA-256 of a file's bytes."""
-    return hashlib.sha256(_bytes(path)).hexdigest()
+    try:
+        return hashlib.sha256(file_bytes(path, within=within)).hexdigest()
+    except Unreadable as error:
+        raise DataError(f"{path} {error}.") from error
+
+
+def whole(found: Mapping[str, Any], name: str) -> int | None:
+    """The whole number under a name; None where there is none."""
+    value = found.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@contextmanager
+def checked(place: Path) -> Iterator[None]:
+    """Turn what our own values refuse, such as a negative count, into `DataError`s."""
+    try:
+        yield
+    except ValidationError as error:
+        lines = [wrong_field(one) for one in error.errors()]
+        raise DataError(f"{place} cannot be imported:\n" + "\n".join(lines)) from error
+
+
+def wrong_field(detail: Any) -> str:
+    """A line on one error of pydantic."""
+    path = ".".join(map(str, detail["loc"]))
+    message = detail["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(detail["input"], dict) else f"; got {detail['input']!r:.60}"
+    return f"  {path}: {message}{found}"
 
 
 def part(found: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
@@ -90,17 +123,3 @@ def _mapping(path: Path, found: object) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path} holds no mapping of names to values.")
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return _bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error

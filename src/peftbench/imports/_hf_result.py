@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from peftbench.errors import DataError
 from peftbench.imports import _files as files
+from peftbench.spec.frozen import Amount, Count
+
+_Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -25,8 +28,8 @@ class TrainConfig(_Part):
 
     model_id: str = Field(min_length=1)
     dtype: str = ""
-    max_seq_length: int = 0
-    seed: int | None = None
+    max_seq_length: Count = 0
+    seed: Count | None = None
     optimizer_kwargs: Mapping[str, Any] = {}
 
 
@@ -43,13 +46,13 @@ class RunInfo(_Part):
 class Look(_Part):
     """One validation, or the test, which is the last."""
 
-    step: int | None = None
-    valid_accuracy: float | None = Field(None, alias="valid accuracy")
-    test_accuracy: float | None = Field(None, alias="test accuracy")
+    step: Count | None = None
+    valid_accuracy: _Fraction | None = Field(None, alias="valid accuracy")
+    test_accuracy: _Fraction | None = Field(None, alias="test accuracy")
     train_loss: float | None = Field(None, alias="train loss")
-    train_time: float | None = Field(None, alias="train time")  # of its steps alone
-    eval_time: float | None = Field(None, alias="eval time")
-    tokens_per_second: float | None = Field(None, alias="tokens / sec")
+    train_time: Amount | None = Field(None, alias="train time")  # of its steps alone
+    eval_time: Amount | None = Field(None, alias="eval time")
+    tokens_per_second: Amount | None = Field(None, alias="tokens / sec")
     forgetting: float | None = None  # nats per token
 
 
@@ -63,13 +66,13 @@ class TrainInfo(_Part):
     """What came out."""
 
     status: Literal["success", "failed", "canceled"]
-    memory_mean: float | None = _memory("reserved_avg")
-    memory_p99: float | None = _memory("reserved_99th")
-    memory_peak: float | None = _memory("max")
-    train_time: float | None = None
-    file_size: int | None = None
-    num_trainable_params: int | None = None
-    num_total_params: int | None = None
+    memory_mean: Amount | None = _memory("reserved_avg")
+    memory_p99: Amount | None = _memory("reserved_99th")
+    memory_peak: Amount | None = _memory("max")
+    train_time: Amount | None = None
+    file_size: Count | None = None
+    num_trainable_params: Count | None = None
+    num_total_params: Count | None = None
     metrics: tuple[Look, ...]
 
     @property
@@ -124,15 +127,13 @@ class Result(_Part):
     meta_info: MetaInfo
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path, within: Path) -> Result:
     """Read and check a file; raises `DataError` for what is no result of the suite."""
-    found = files.read_json(path)
+    found = files.read_json(path, within)
     try:
         result = Result.model_validate(found)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        ]
+        lines = [files.wrong_field(one) for one in error.errors()]
         raise DataError(
             f"{path} is no result file of peft's method_comparison:\n" + "\n".join(lines)
         ) from error

@@ -18,9 +18,12 @@ from typing import Any
 
 from peftbench.errors import DataError
 from peftbench.imports import _files as files
+from peftbench.tasks._answers import plain_float
 
 PREDICTIONS = "generated_predictions.jsonl"
-_NAME = re.compile(r"(?:eval|train)_(?P<dataset>.+?)_(?P<seed>\d+)_(?P<time>\d{9,})")
+_NAME = re.compile(
+    r"(?:eval|train)_(?P<dataset>.+?)_(?P<seed>[0-9]{1,18})_(?P<time>[0-9]{9,})"
+)
 #: YAML keys that set a method, by how they begin.
 _METHOD_KEYS = (
     "lora_", "ia3_", "target_modules", "feedforward_modules", "num_virtual_tokens", "encoder_",
@@ -37,7 +40,7 @@ class Output:
     @cached_property
     def rows(self) -> Sequence[Mapping[str, Any]]:
         """The lines, each with text in `predict` and `label`."""
-        return files.read_rows(self.folder / PREDICTIONS, ("predict", "label"))
+        return files.read_rows(self.folder / PREDICTIONS, self.folder, ("predict", "label"))
 
     @property
     def dataset(self) -> str:
@@ -75,11 +78,8 @@ class Output:
     @property
     def seed(self) -> int | None:
         """Of the YAML, else of the folder's name."""
-        told = self.config.get("seed")
-        if isinstance(told, int):
-            return told
-        named = self._named("seed")
-        return int(named) if named else None
+        told, named = files.whole(self.config, "seed"), self._named("seed")
+        return int(named) if told is None and named else told
 
     @property
     def time(self) -> str:
@@ -96,9 +96,9 @@ class Output:
         """Where the adapter was trained: what the YAML names, else the folder's twin."""
         named = files.text(self.config, "adapter_name_or_path")
         twin = self.folder.name.replace("eval_", "train_", 1)
-        for name in filter(None, (Path(named).name, twin)):
+        for name in (Path(named).name, twin):
             found = self.folder.parent / name
-            if name != self.folder.name and found.is_dir():
+            if name not in ("", "..", self.folder.name) and found.is_dir():
                 return found
         return None
 
@@ -117,7 +117,7 @@ class Output:
     def trainer_state(self) -> Mapping[str, Any]:
         """What the trainer logged; {} where it did not."""
         path = (self.training_folder or self.folder) / "trainer_state.json"
-        return files.read_json(path) if path.is_file() else {}
+        return files.read_json(path, self.folder.parent) if path.exists() else {}
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -128,16 +128,13 @@ class Output:
     @property
     def learning_rate(self) -> float | None:
         """Of the training's YAML, where `1e-5` without a point is text."""
-        try:
-            return float(self.training_config.get("learning_rate", ""))
-        except (TypeError, ValueError):
-            return None
+        return plain_float(str(self.training_config.get("learning_rate")))
 
     @property
     def train_seconds(self) -> float | None:
         """The trainer's own `train_runtime`; None where it is not logged."""
         log = self.trainer_state.get("log_history")
-        entries = [one for one in log if isinstance(one, dict)] if log else []
+        entries = [one for one in log if isinstance(one, dict)] if type(log) is list else []
         found = (one.get("train_runtime") for one in reversed(entries))
         return next((float(v) for v in found if isinstance(v, int | float)), None)
 
@@ -155,9 +152,11 @@ class Output:
             found += _yaml_files(self.training_folder)
             found.append(self.training_folder / "trainer_state.json")
         return {
-            path.relative_to(self.folder.parent).as_posix(): files.digest(path)
+            path.relative_to(self.folder.parent).as_posix(): files.digest(
+                path, self.folder.parent
+            )
             for path in found
-            if path.is_file()
+            if path.exists()
         }
 
     @property
@@ -195,5 +194,5 @@ def _yaml(folder: Path) -> Mapping[str, Any]:
     """The one file of settings in a folder; of several, those that say more go first."""
     told: dict[str, Any] = {}
     for path in _yaml_files(folder):
-        told = {**files.read_yaml(path), **told}
+        told = {**files.read_yaml(path, folder.parent), **told}
     return told

@@ -58,7 +58,7 @@ def read(path: Path) -> list[Imported]:
             f"{folder} has no .json file (it holds: {holds or 'nothing'}); give a folder "
             f"with {_EXPECTED}."
         )
-    results = [(one, read_result(one)) for one in paths]
+    results = [(one, read_result(one, folder)) for one in paths]
     shared = Counter(_experiment(result) for _, result in results)
     return [
         _imported(
@@ -78,8 +78,13 @@ def _experiment(result: Result) -> tuple[str, str]:
 
 
 def _imported(folder: Path, path: Path, result: Result, *, time: str) -> Imported:
+    with files.checked(path):
+        return _as_ours(folder, path, result, time=time)
+
+
+def _as_ours(folder: Path, path: Path, result: Result, *, time: str) -> Imported:
     model, experiment = _experiment(result)
-    digest = files.digest(path)
+    digest = files.digest(path, folder)
     info, meta = result.train_info, result.meta_info
     cell = _cell(result, digest)
     error = result.run_info.error_msg or f"The file says: {info.status}."
@@ -189,6 +194,7 @@ def _validations(looks: tuple[Look, ...]) -> list[Validation]:
 
 def _provenance(folder: Path, path: Path, digest: str, result: Result) -> Provenance:
     meta, config = result.meta_info, result.run_info.train_config
+    raw = files.read_json(path, folder)
     rate = config.optimizer_kwargs.get("lr")
     packages = (f"{name} {version}" for name, version in sorted(meta.packages.items()))
     return Provenance(
@@ -201,7 +207,7 @@ def _provenance(folder: Path, path: Path, digest: str, result: Result) -> Proven
             "platform": meta.platform,
             "packages": ", ".join(packages),
         },
-        settings=dict(files.part(files.read_json(path)["run_info"], "train_config", path)),
+        settings=dict(raw["run_info"]["train_config"]),
         learning_rate=float(rate) if isinstance(rate, int | float) else None,
     )
 

@@ -19,6 +19,7 @@ from peftbench.evaluation import metrics
 from peftbench.evaluation.grading import Reader, published_reader
 from peftbench.evaluation.rows import Prediction
 from peftbench.evaluation.score import task_facts
+from peftbench.imports import _files as files
 from peftbench.imports._imported import Imported
 from peftbench.imports._peft_factory_folder import PREDICTIONS, Output, find_outputs
 from peftbench.manifest import Manifest, now
@@ -72,6 +73,11 @@ def _labels(outputs: Sequence[Output]) -> list[str]:
 
 
 def _scored(root: Path, output: Output, label: str, protocol: Protocol) -> ByProtocol:
+    with files.checked(output.folder):
+        return _as_ours(root, output, label, protocol)
+
+
+def _as_ours(root: Path, output: Output, label: str, protocol: Protocol) -> ByProtocol:
     name = output.dataset
     if name not in peft_bench.names():
         raise DataError(
@@ -165,8 +171,6 @@ def _questions(output: Output) -> list[tuple[str, str, list[str]]]:
 
 def _cell(output: Output, protocol: Protocol) -> Cell:
     config = {**output.training_config, **output.config}
-    cutoff = config.get("cutoff_len")
-    samples = config.get("max_samples")
     method = output.method or _NOT_TOLD
     return Cell(
         model=CellModel(
@@ -181,24 +185,21 @@ def _cell(output: Output, protocol: Protocol) -> Cell:
         task=CellTask(name=output.dataset, version=0, data=""),
         seed=output.seed,
         training=None,
-        max_length=cutoff if isinstance(cutoff, int) else 0,
-        limits=Limits(
-            validation=None, test=samples if isinstance(samples, int) and samples else None
-        ),
+        max_length=files.whole(config, "cutoff_len") or 0,
+        limits=Limits(validation=None, test=files.whole(config, "max_samples") or None),
         protocol=protocol,
         origin=f"{TOOL} sha256:{digest(output.digests)}",
     )
 
 
 def _trained(root: Path, output: Output) -> Trained:
-    steps = output.trainer_state.get("global_step")
     facts = {}
     if output.is_on_training_rows:
         facts["evaluated on"] = "training rows: its files name no _eval entry"
     return Trained(
         kind="imported",
         manifest=Manifest(),
-        steps=steps if isinstance(steps, int) else 0,
+        steps=files.whole(output.trainer_state, "global_step") or 0,
         stored_bytes=output.adapter_bytes,
         provenance=Provenance(
             tool=TOOL,

@@ -17,8 +17,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 from peftbench.errors import InvalidSpec
-from peftbench.methods._from_config import FILE, read_json
+from peftbench.methods._from_config import FILE, check_patterns, read_json
 from peftbench.methods._method import WEIGHTS
+from peftbench.reading import path_of
 
 if TYPE_CHECKING:
     import torch
@@ -49,12 +50,13 @@ class Expert:
     @classmethod
     def find(cls, path: str) -> Self:
         """The expert in a folder; raises `InvalidSpec` where there is none to be mixed."""
-        folder = Path(path).expanduser().resolve()
+        folder = path_of(path).resolve()
         if not (folder / FILE).is_file() or not (folder / WEIGHTS).is_file():
             raise InvalidSpec(
                 f"No LoRA adapter in {path!r}: expected a folder with {FILE} and {WEIGHTS}."
             )
         config = read_json(folder / FILE)
+        check_patterns(folder / FILE, config)
         if config.get("peft_type") != "LORA":
             raise InvalidSpec(
                 f"X-LoRA mixes LoRA adapters; {path} is {config.get('peft_type')}."

@@ -14,6 +14,7 @@ from peftbench.methods import _from_config
 from peftbench.methods._from_config import FromConfig, read_json
 from peftbench.methods._method import WEIGHTS, Method
 from peftbench.models import Shapes
+from peftbench.reading import path_of
 from peftbench.spec import CellMethod
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FinishedAdapter(Method):
     @classmethod
     def find(cls, path: str) -> Self:
         """The adapter in a folder; raises `InvalidSpec` where there is none."""
-        folder = Path(path).expanduser().resolve()
+        folder = path_of(path).resolve()
         if not folder.is_dir():
             raise InvalidSpec(f"No adapter folder {path!r}: is the path right?")
         if not any(folder.glob("*.safetensors")) and not (folder / ABOUT).is_file():
@@ -147,7 +148,13 @@ def _parts(folder: Path) -> list[Path]:
     what is not the adapter's, such as a trainer's checkpoints."""
     config = folder / _from_config.FILE
     experts = read_json(config).get("adapters") if config.is_file() else None
-    return [folder, *(folder / name for name in experts or ())]
+    if experts and not isinstance(experts, dict):
+        raise InvalidSpec(f"{config}: `adapters` names no experts, by folder.")
+    found = [folder, *(folder / name for name in experts or ())]
+    for one in found:
+        if not one.resolve().is_relative_to(folder.resolve()):
+            raise InvalidSpec(f"{config} names an expert outside of its folder: {one}.")
+    return found
 
 
 def _sha256(file: Path) -> str:

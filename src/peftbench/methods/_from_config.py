@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from peftbench.errors import InvalidSpec
 from peftbench.methods._meta import counted
 from peftbench.methods._method import PeftMethod
 from peftbench.models import Shapes
+from peftbench.reading import Unreadable, file_text, json_value, path_of
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -64,7 +65,7 @@ class FromConfig(PeftMethod):
 
         Raises `InvalidSpec` for what is no config of the `peft` that is installed.
         """
-        file = Path(path).expanduser()
+        file = path_of(path)
         file = file / FILE if file.is_dir() else file
         raw = read_json(file)
         method = cls(
@@ -118,6 +119,7 @@ class FromConfig(PeftMethod):
                 f"{file}: peft's {self.peft_type} has no field {', '.join(strangers)}; it has "
                 f"{', '.join(name for name in fields if name not in _NOT_SETTINGS)}."
             )
+        check_patterns(file, self.settings)
         try:
             kind(task_type="CAUSAL_LM", **self.settings)
         except Exception as error:
@@ -134,14 +136,40 @@ class FromConfig(PeftMethod):
         return adapted
 
 
+#: Where a config's text is a regular expression over the names of layers, or its keys are.
+_PATTERNS = ("target_modules", "exclude_modules", "feedforward_modules", "layers_pattern")
+_BY_PATTERN = ("rank_pattern", "alpha_pattern")
+#: An escaped character, or a set of them.
+_ONE_CHARACTER = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)
+_REPEATS = 4
+
+
+def check_patterns(file: Path, settings: Mapping[str, Any]) -> None:
+    """Raise `InvalidSpec` for a regular expression that may take years to say no.
+
+    Without a repeated group the time grows with the name's length to the power of the
+    repeats, not exponentially.
+    """
+    found = [settings[name] for name in _PATTERNS if isinstance(settings.get(name), str)]
+    for name in _BY_PATTERN:
+        found += [*settings[name]] if isinstance(settings.get(name), dict) else []
+    for pattern in found:
+        plain = _ONE_CHARACTER.sub("x", pattern)
+        is_nested = any(f"){sign}" in plain for sign in "*+{")
+        if is_nested or sum(map(plain.count, "*+{")) > _REPEATS:
+            raise InvalidSpec(
+                f"{file}: the pattern {pattern!r:.200} repeats a group, or has more than "
+                f"{_REPEATS} repeats (*, + or {{}}): matching it against names of layers may "
+                "never end. List the layers by name."
+            )
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file; raises `InvalidSpec` where there is none."""
     try:
-        raw = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InvalidSpec(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise InvalidSpec(f"{file} is not valid JSON: {error}.") from error
+        raw = json_value(file_text(file))
+    except Unreadable as error:
+        raise InvalidSpec(f"{file} {error}.") from error
     if not isinstance(raw, dict) or not raw:
         raise InvalidSpec(f"{file} holds no JSON object; it cannot be an adapter's config.")
     return raw

@@ -7,7 +7,6 @@ on the hub. A hub model is pinned to a commit before anything runs.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,11 +14,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from peftbench.errors import ModelError, UnknownName
+from peftbench.reading import Unreadable, file_text, json_value, path_of
 from peftbench.spec.benchmark import ModelChoice
 
 _EMBEDDED = Path(__file__).parent
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 _IDENTITY_SUFFIXES = {".json", ".safetensors", ".model", ".jinja", ".txt"}
+#: What shapes, FLOPs and memory are computed from, and the most that a config may say.
+_SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim",
+    "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "n_embd",
+    "n_layer", "n_head", "n_inner", "n_positions",
+)  # fmt: skip
+_LARGEST, _DEEPEST = 100_000_000, 10_000
 _INSTEAD = "or give the path of a folder that holds the model"
 
 
@@ -42,7 +49,7 @@ class ModelSource:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The model's config.json."""
-        config: dict[str, Any] = json.loads(self.config_path.read_text("utf-8"))
+        config: dict[str, Any] = json_value(file_text(self.config_path))
         return config
 
 
@@ -63,7 +70,7 @@ def resolve_config(choice: ModelChoice) -> ModelSource:
 
 def _resolve(choice: ModelChoice, *, weights: bool) -> ModelSource:
     is_embedded = choice.name in names()
-    folder = _EMBEDDED / choice.name if is_embedded else Path(choice.name).expanduser()
+    folder = _EMBEDDED / choice.name if is_embedded else path_of(choice.name)
     if folder.is_dir():
         if choice.revision is not None:
             raise ModelError(
@@ -205,18 +212,31 @@ def _explain_hub_error(error: Exception, name: str, revision: str | None) -> NoR
 def _check_config(source: ModelSource) -> None:
     try:
         config = source.config
-    except OSError as error:
-        raise ModelError(
-            f"{source.config_path} cannot be read: {error.strerror}."
-        ) from error
-    except ValueError as error:
-        raise ModelError(f"{source.config_path} is not valid JSON: {error}.") from error
+    except Unreadable as error:
+        raise ModelError(f"{source.config_path} {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(
             f"{source.config_path} holds a JSON {type(config).__name__}; a model's config is "
             "an object."
         )
+    for name in _SIZES:
+        value = config.get(name)
+        if value is not None and (type(value) is not int or not 0 < value <= _LARGEST):
+            raise ModelError(
+                f"{source.config_path}: {name} is {value!r}; expected a whole number from 1 "
+                f"to {_LARGEST:,}."
+            )
+    if (layers := config.get("num_hidden_layers", config.get("n_layer")) or 1) > _DEEPEST:
+        raise ModelError(
+            f"{source.config_path}: a model of {layers:,} layers; expected {_DEEPEST:,} at most."
+        )
     architectures = config.get("architectures") or []
+    if not isinstance(architectures, list) or not all(
+        type(n) is str for n in architectures
+    ):
+        raise ModelError(
+            f"{source.config_path}: architectures is {architectures!r}; expected a list of names."
+        )
     if architectures and not any(
         name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures
     ):

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from peftbench.errors import InvalidSpec
 from peftbench.scoring.summary import Summary
+from peftbench.visible import visible
 
 __all__ = ["FORMATS", "Format", "render"]
 
@@ -27,6 +28,7 @@ def render(summary: Summary, format: Format) -> str:  # noqa: A002
     csv    long form, one row per (model, method, task, seed, metric)
     json   the summary itself; `Summary.model_validate_json` reads it back
 
+    What would not be seen but obeyed, such as terminal escapes in a label, is written out.
     Raises `InvalidSpec` for any other format.
     """
     match format:
@@ -37,17 +39,17 @@ def render(summary: Summary, format: Format) -> str:  # noqa: A002
         case "md":
             from peftbench.report.markdown import to_markdown
 
-            return to_markdown(summary)
+            return visible(to_markdown(summary))
         case "latex":
             from peftbench.report.latex import to_latex
 
-            return to_latex(summary)
+            return visible(to_latex(summary))
         case "csv":
             from peftbench.report.long_form import to_csv
 
-            return to_csv(summary)
+            return visible(to_csv(summary))
         case "json":
-            return summary.model_dump_json(indent=2) + "\n"
+            return visible(summary.model_dump_json(indent=2)) + "\n"
     raise InvalidSpec(
         f"Unknown report format {format!r}; choose from {', '.join(FORMATS)}."
     )

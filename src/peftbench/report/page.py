@@ -24,6 +24,7 @@ from peftbench.report import (
     words,
 )
 from peftbench.scoring.summary import Summary
+from peftbench.visible import visible
 
 
 def to_html(summary: Summary) -> str:
@@ -129,4 +130,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        # Not of `Markup`, which is ours: the code of the plots holds such characters.
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )

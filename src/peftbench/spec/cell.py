@@ -11,7 +11,7 @@ from peftbench.spec.benchmark import (
     Sampling,
     Training,
 )
-from peftbench.spec.frozen import Frozen
+from peftbench.spec.frozen import Count, Frozen
 from peftbench.spec.steps import TEST, Base, CellMethod, CellTask, Predict, TestSet, Train
 
 
@@ -53,9 +53,9 @@ class Cell(Frozen):
     model: CellModel
     method: CellMethod
     task: CellTask
-    seed: int | None
+    seed: Count | None
     training: Training | None
-    max_length: int
+    max_length: Count
     limits: Limits
     sampling: Sampling | None = None  # None: no metric of the task takes samples
     protocol: Protocol

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from peftbench.spec.frozen import Frozen
+from peftbench.spec.frozen import Count, Frozen
 
 #: Whether a number is the better the higher or the lower it is.
 Better = Literal["higher", "lower"]
@@ -36,7 +36,7 @@ class Leak(Frozen):
     """Prompts word for word; the same but for case, punctuation and white space, those that
     agree word for word included; or groups (passages, premises), normalised too."""
     splits: tuple[str, str]
-    count: int
+    count: Count
 
 
 class LeftOut(Frozen):
@@ -45,4 +45,4 @@ class LeftOut(Frozen):
     split: str
     reason: str
     """As it goes on from "rows", such as "without a solution"."""
-    count: int
+    count: Count

@@ -8,31 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from peftbench.errors import InvalidSpec, UnknownName
+from peftbench.reading import Unreadable, file_text, yaml_value
 from peftbench.spec.benchmark import Benchmark
 from peftbench.spec.suites import suite_names, suite_text
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a key stands once: a second one would silently win."""
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Any, Any]:
-        """As in the base class; raises `yaml.YAMLError` for a repeated key."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands there twice", key.start_mark
-                )
-            seen.add(key.value if isinstance(key.value, str) else repr(key))
-        return super().construct_mapping(node, deep)
 
 
 def read_benchmark(spec: str | Path, overrides: Sequence[str] = ()) -> Benchmark:
@@ -73,9 +56,9 @@ def validated(model: type[M], raw: Mapping[str, Any], origin: str) -> M:
 def yaml_mapping(text: str, origin: str, model: type[BaseModel]) -> dict[str, Any]:
     """The mapping that a YAML file holds; raises `InvalidSpec` where it holds none."""
     try:
-        raw = _parse(text)
-    except yaml.YAMLError as error:
-        raise InvalidSpec(f"{origin} is not valid YAML: {error}") from error
+        raw = yaml_value(text)
+    except Unreadable as error:
+        raise InvalidSpec(f"{origin} {error}") from error
     if not isinstance(raw, dict):
         raise InvalidSpec(
             f"{origin} must hold a mapping with the fields {', '.join(model.model_fields)}; "
@@ -96,14 +79,6 @@ def _beside(spec: Path, tasks: Any) -> Any:
     return str(spec.resolve().parent / tasks) if is_task_file(tasks) else tasks
 
 
-def _parse(text: str) -> Any:
-    """The value that YAML text stands for; raises nothing but `yaml.YAMLError`."""
-    try:
-        return yaml.load(text, _OnceLoader)
-    except (ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
-        raise yaml.YAMLError(str(error)) from error
-
-
 def _text(spec: str | Path) -> tuple[str, str]:
     if isinstance(spec, str) and spec in suite_names():
         return suite_text(spec), f"suite {spec!r}"
@@ -112,14 +87,15 @@ def _text(spec: str | Path) -> tuple[str, str]:
         if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
             raise InvalidSpec(f"No spec file {str(path)!r}: is the path right?")
         raise UnknownName("suite", str(spec), suite_names())
+    return spec_text(path), str(path)
+
+
+def spec_text(path: Path) -> str:
+    """The text of a file that somebody wrote by hand; raises `InvalidSpec`."""
     try:
-        return path.read_text("utf-8"), str(path)
-    except UnicodeDecodeError as error:
-        raise InvalidSpec(
-            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8."
-        ) from error
-    except OSError as error:
-        raise InvalidSpec(f"{path} cannot be read: {error.strerror}.") from error
+        return file_text(path)
+    except Unreadable as error:
+        raise InvalidSpec(f"{path} {error}.") from error
 
 
 def override(raw: dict[str, Any], assignment: str) -> None:
@@ -137,9 +113,9 @@ def override(raw: dict[str, Any], assignment: str) -> None:
                 f"--set {assignment}: {'.'.join(parents[: depth + 1])} has no fields to set."
             )
     try:
-        raw[last] = _parse(text)
-    except yaml.YAMLError as error:
-        raise InvalidSpec(f"--set {assignment}: the value is not valid YAML.") from error
+        raw[last] = yaml_value(text)
+    except Unreadable as error:
+        raise InvalidSpec(f"--set {assignment}: the value {error}") from error
 
 
 def _explain(whole: type[BaseModel], detail: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from peftbench.spec.benchmark import Precision, Protocol, Sampling, Training
-from peftbench.spec.frozen import Frozen, digest
+from peftbench.spec.frozen import Count, Frozen, digest
 
 #: Test set of a task's own test split.
 TEST = "test"
@@ -122,8 +122,8 @@ class Train(Step):
     protocol: Protocol
     train_limit: int | None = None
     validation_limit: int | None = None
-    max_length: int
-    seed: int | None = None
+    max_length: Count
+    seed: Count | None = None
     training: Training | None = None
     """Only imports, of which it is not told, have none."""
     origin: str | None = None  # "<tool> sha256:<digest of its files>"; None: our own run
@@ -155,9 +155,9 @@ class Predict(Step):
     protocol: Protocol
     test_set: TestSet = TestSet()
     test_limit: int | None = None
-    max_length: int
+    max_length: Count
     sampling: Sampling | None = None  # None: no metric of the task takes samples
-    sampling_seed: int | None = None
+    sampling_seed: Count | None = None
     origin: str | None = None  # as in `Train`
 
 

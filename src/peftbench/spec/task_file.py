@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from peftbench.errors import InvalidSpec
 from peftbench.spec.frozen import Frozen
-from peftbench.spec.read import validated, yaml_mapping
+from peftbench.spec.read import spec_text, validated, yaml_mapping
 
 
 def _file(value: object) -> object:
@@ -146,10 +145,5 @@ class TaskFile(Frozen):
 
 def read_task_file(path: Path) -> TaskFile:
     """The task that a file describes; raises `InvalidSpec` for every field that is wrong."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSpec(
-            f"The task file {path} cannot be read as UTF-8 text: {error}."
-        ) from error
+    text = spec_text(path)
     return validated(TaskFile, yaml_mapping(text, str(path), TaskFile), str(path))

@@ -7,7 +7,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftbench.errors import StoreError
 from peftbench.evaluation.rows import Mark, Prediction
+from peftbench.reading import Unreadable, parquet_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,10 +125,17 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:  # `read_table` imports pandas first
-        return file.read(columns)
+    try:
+        batches = list(parquet_batches(path, columns))
+    except (pa.ArrowException, Unreadable) as error:
+        raise StoreError(f"{path} is no file of a store ({error}).") from error
+    wanted = [
+        field for field in pq.read_schema(path) if not columns or field.name in columns
+    ]
+    return pa.Table.from_batches(batches, pa.schema(wanted))
 
 
 def _tuples(row: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from peftbench.cost.costs import Cost
 from peftbench.evaluation.scores import Baseline, PerturbedScores, Score, Unavailable
 from peftbench.manifest import Manifest
 from peftbench.spec.facts import Leak, LeftOut
-from peftbench.spec.frozen import Frozen, canonical_json
+from peftbench.spec.frozen import Amount, Count, Frozen, canonical_json
 from peftbench.training.validation import Validation
 
 Status = Literal["finished", "diverged", "oom", "failed", "lost"]
@@ -47,28 +47,28 @@ class Provenance(Frozen):
     """What else it says of machine and versions, in its own words."""
     settings: Mapping[str, Any] = {}
     """What the run was asked to do, in the tool's own words."""
-    learning_rate: float | None = None
+    learning_rate: Amount | None = None
     """Where the settings tell."""
 
 
 class Reported(Frozen):
     """What an import says that a run cost. Not measured here; None: not told."""
 
-    trainable_parameters: int | None = None
-    total_parameters: int | None = None
-    extra_forward_flops: float | None = None
+    trainable_parameters: Count | None = None
+    total_parameters: Count | None = None
+    extra_forward_flops: Amount | None = None
     """Of one input of 512 tokens, more than the base model's."""
-    train_seconds: float | None = None
+    train_seconds: Amount | None = None
     """As published; what it includes is the tool's business."""
-    step_seconds: float | None = None
+    step_seconds: Amount | None = None
     """All training steps together, and nothing else."""
-    evaluation_seconds: float | None = None
+    evaluation_seconds: Amount | None = None
     """All validations together."""
-    tokens_per_second: float | None = None
+    tokens_per_second: Amount | None = None
     """Training tokens over step time, mean over the validations that give it."""
-    memory_mean_bytes: float | None = None
-    memory_p99_bytes: float | None = None
-    memory_peak_bytes: float | None = None
+    memory_mean_bytes: Amount | None = None
+    memory_p99_bytes: Amount | None = None
+    memory_peak_bytes: Amount | None = None
 
 
 class Outcome(Frozen):
@@ -78,9 +78,9 @@ class Outcome(Frozen):
     error: str | None = None
     """Why the step did not finish: what happened and what to do next."""
     manifest: Manifest | None = None
-    seconds: Mapping[str, float] = {}
+    seconds: Mapping[str, Amount] = {}
     """Wall time by phase. An account of the work, not a measure of a method's cost."""
-    wall_seconds: float | None = None
+    wall_seconds: Amount | None = None
     """From the start of the work to its result; what the phases add up to."""
 
     @property
@@ -95,19 +95,19 @@ class Trained(Outcome):
 
     kind: Kind = "run"
     validations: tuple[Validation, ...] = ()
-    steps: int = 0
+    steps: Count = 0
     """Optimiser steps taken."""
-    best_step: int | None = None
+    best_step: Count | None = None
     """Step of the adapter that was kept."""
-    trainable_parameters: int | None = None
-    stored_bytes: int | None = None
+    trainable_parameters: Count | None = None
+    stored_bytes: Count | None = None
     """Bytes of the saved adapter's files."""
-    micro_batch_size: int | None = None
+    micro_batch_size: Count | None = None
     """What fitted into memory in the end."""
-    train_examples: int = 0
-    train_left_out_as_too_long: int = 0
-    train_prompts_cut: int = 0
-    validation_examples: int = 0
+    train_examples: Count = 0
+    train_left_out_as_too_long: Count = 0
+    train_prompts_cut: Count = 0
+    validation_examples: Count = 0
     facts: Mapping[str, float] = {}
     """What the method says of what it learned, each under a phrase that says what it is."""
     provenance: Provenance | None = None
@@ -119,21 +119,21 @@ class Tried(Outcome):
     """How far a run got before it was given up."""
 
     validations: tuple[Validation, ...] = ()
-    best_step: int | None = None
+    best_step: Count | None = None
     is_pruned: bool = False
 
 
 class Predicted(Outcome):
     """Answers to a test set; the rows are a file that goes with it."""
 
-    examples: int = 0
-    prompts_cut: int = 0
+    examples: Count = 0
+    prompts_cut: Count = 0
     """Prompts read without their beginning, being too long."""
-    rows_not_asked: int = 0
+    rows_not_asked: Count = 0
     """Of a perturbed set, rows that the task cannot ask."""
-    trainable_parameters: int | None = None
+    trainable_parameters: Count | None = None
     """Where nothing trains: of the method as it was put on."""
-    stored_bytes: int | None = None
+    stored_bytes: Count | None = None
 
 
 class Graded(Outcome):

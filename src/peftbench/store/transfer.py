@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from peftbench.errors import StoreError
+from peftbench.reading import file_text, json_value
 from peftbench.spec.frozen import Frozen, canonical_json
 from peftbench.spec.steps import KINDS, AnyStep
 from peftbench.store._database import in_parts
@@ -30,6 +31,7 @@ from peftbench.store.planned import PlannedCell
 
 #: The list in a bundle: benchmarks, steps, outcomes, and the digests of all files.
 BUNDLE = "bundle.json"
+_LIST_BYTES = 1 << 30
 _AGAIN = "Get the bundle again from where it was made."
 
 
@@ -108,11 +110,21 @@ class _Offer:
     """The path of a file; raises `StoreError` where it is not what was written."""
 
 
+class _Benchmark(Frozen):
+    """A benchmark in a bundle."""
+
+    name: str
+    origin: str
+    spec: dict[str, object]
+    created_at: str
+    cells: tuple[PlannedCell, ...]
+
+
 class _Bundle(Frozen):
     """The list of a bundle."""
 
     format: Literal[1] = 1
-    benchmarks: tuple[dict[str, object], ...]
+    benchmarks: tuple[_Benchmark, ...]
     results: tuple[_Packed, ...]
 
 
@@ -212,7 +224,8 @@ def bundle(store: Store, folder: Path, names: Sequence[str] = ()) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         packed = [_pack(one, folder) for one in _offered(store, selected(store, chosen))]
         listed = _Bundle(
-            benchmarks=tuple(_as_json(one) for one in chosen), results=tuple(packed)
+            benchmarks=tuple(_Benchmark(**vars(one)) for one in chosen),
+            results=tuple(packed),
         )
         place = folder / BUNDLE
         place.write_text(listed.model_dump_json(indent=1), "utf-8")
@@ -222,9 +235,10 @@ def bundle(store: Store, folder: Path, names: Sequence[str] = ()) -> Path:
 def unbundle(target: Store, folder: Path) -> Transferred:
     """Bring a bundle into a store; raises `StoreError` for what is not as it was written."""
     try:
-        listed = _Bundle.model_validate_json((folder / BUNDLE).read_text("utf-8"))
+        text = file_text(folder / BUNDLE, within=folder, at_most=_LIST_BYTES)
+        listed = _Bundle.model_validate(json_value(text))
         offers = [_unpack(one, folder) for one in listed.results]
-        benchmarks = [_from_json(one) for one in listed.benchmarks]
+        benchmarks = [StoredBenchmark(**dict(one)) for one in listed.benchmarks]
     except (OSError, LookupError, ValueError) as error:
         raise StoreError(
             f"{folder} is no bundle: {BUNDLE} in it cannot be read ({error}). `peftbench "
@@ -267,6 +281,8 @@ def _unpack(one: _Packed, folder: Path) -> _Offer:
         )
     step = KINDS[one.kind].model_validate(one.step)
     place = folder / FILES / step.id
+    for path in (*one.files, *one.freed):
+        _below(place, path)
 
     def find(path: str) -> Path:
         file = _below(place, path)
@@ -347,7 +363,13 @@ def _copy(one: _Offer, folder: Path) -> None:
 
 def _below(folder: Path, path: str) -> Path:
     """A path in a folder; raises `StoreError` where it leads out of it."""
-    found = (folder / path).resolve()
+    try:
+        found = (folder / path).resolve()
+        found.exists()
+    except (OSError, ValueError) as error:  # too long, or with a zero byte
+        raise StoreError(
+            f"{path!r:.60} can be no file of a store: {error!s:.60}."
+        ) from error
     if not found.is_relative_to(folder.resolve()):
         raise StoreError(f"{path} leads out of {folder}: no store has such a file.")
     return found
@@ -400,24 +422,3 @@ def _chosen(store: Store, names: Sequence[str]) -> list[StoredBenchmark]:
 def _everything(store: Store) -> list[Result]:
     found = store.results.by_id(store.results.step_ids())
     return sorted(found.values(), key=lambda result: result.number)
-
-
-def _as_json(one: StoredBenchmark) -> dict[str, object]:
-    return {
-        "name": one.name,
-        "origin": one.origin,
-        "spec": dict(one.spec),
-        "created_at": one.created_at,
-        "cells": [planned.model_dump(mode="json") for planned in one.cells],
-    }
-
-
-def _from_json(raw: dict[str, object]) -> StoredBenchmark:
-    cells = json.loads(json.dumps(raw["cells"]))
-    return StoredBenchmark(
-        str(raw["name"]),
-        str(raw["origin"]),
-        dict(raw["spec"]),  # type: ignore[call-overload]
-        str(raw["created_at"]),
-        tuple(PlannedCell.model_validate(one) for one in cells),
-    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from peftbench.catalogue import YAML_SUFFIXES, Catalogue, plug_in
 from peftbench.errors import InvalidSpec
+from peftbench.reading import path_of
 from peftbench.spec.benchmark import Protocol
 from peftbench.spec.frozen import digest
 from peftbench.spec.read import is_task_file
@@ -50,7 +51,7 @@ def use(name: str) -> str:
     """
     if not is_task_file(name):
         return name
-    path = Path(name).expanduser().resolve()
+    path = path_of(name).resolve()
     if not path.is_file():
         raise InvalidSpec(f"No task file {name!r}: is the path right?")
     plug_in([path], instead_of=is_of_frame if is_of_frame(path) else None)

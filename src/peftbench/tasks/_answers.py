@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -124,6 +125,21 @@ def read_last_number(raw: str) -> str | None:
     if not number or is_end_of_thousands or re.search(r"\w$", before):
         return None
     return _plain(number)
+
+
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+def plain_float(text: str) -> float | None:
+    """The finite number that a text is, as other programs write one; None for anything else.
+
+    `float` also reads "1_0", digits of other scripts, "nan" and "infinity".
+
+    >>> plain_float("-1.5e3"), plain_float("7."), plain_float("1_0"), plain_float("nan")
+    (-1500.0, 7.0, None, None)
+    """
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def read_text(raw: str) -> str | None:

@@ -74,11 +74,21 @@ class ProgramTests:
 
     With `call` these are the arguments of that function, a JSON list, and the JSON of what
     it must return. Numbers in them may have more digits than Python turns into text.
+
+    Raises `ValueError` for none at all, which any program would pass, and where an input has
+    no output or an output no input.
     """
 
     call: str | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.inputs or len(self.inputs) != len(self.outputs):
+            raise ValueError(
+                "a program is tried on one test or more, each with an input and an output; "
+                f"found {len(self.inputs)} inputs and {len(self.outputs)} outputs"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As `Example.extra["tests"]`."""

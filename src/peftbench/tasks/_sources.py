@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import zlib
 from collections import Counter
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from peftbench.errors import DataError
+from peftbench.reading import TOO_LARGE, Unreadable, parquet_batches, unpacked_bytes
 from peftbench.tasks._task import SPLITS, Row, Split, Task
 
 if TYPE_CHECKING:
@@ -343,8 +345,16 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     is_gzip = path.suffix == ".gz"
     with _opened(path) as file:
         stream = gzip.GzipFile(fileobj=file) if is_gzip else file
+        left = unpacked_bytes(path.stat().st_size)
         try:
-            yield from enumerate(stream, start=1)
+            for number in itertools.count(1):
+                line = stream.readline(left + 1)
+                left -= len(line)
+                if left < 0:
+                    raise _too_large(path)
+                if not line:
+                    return
+                yield number, line
         except (OSError, EOFError, zlib.error) as error:
             what = "a whole gzip file" if is_gzip else "readable"
             raise DataError(
@@ -369,6 +379,12 @@ def _twice(names: Iterable[str]) -> str:
     """The first name that is there more than once; "" where there is none. Columns without a
     name, which some programs leave behind the last one, are none."""
     return next((n for n, count in Counter(names).items() if n and count > 1), "")
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(
+        f"{path} {TOO_LARGE}. If these really are rows, give them in a .jsonl file."
+    )
 
 
 def _json_row(line: bytes, place: str) -> Row:
@@ -433,10 +449,11 @@ def _read_parquet(path: Path) -> SplitRows:
 
     try:
         with _opened(path) as stream:
-            file = pyarrow.parquet.ParquetFile(stream)
-            if name := _twice(file.schema_arrow.names):
+            if name := _twice(pyarrow.parquet.read_schema(stream).names):
                 raise DataError(_columns_named_twice(str(path), name))
-            rows = file.read().to_pylist()
+        rows = [row for batch in parquet_batches(path) for row in batch.to_pylist()]
+    except Unreadable as error:
+        raise _too_large(path) from error
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a whole Parquet file ({error}).") from error
     return SplitRows(rows=rows, origin=str(path))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftbench.spec.frozen import Frozen
+from peftbench.spec.frozen import Amount, Count, Frozen
 
 
 class Validation(Frozen):
     """One score on the validation part while training."""
 
-    step: int
-    epoch: float | None
+    step: Count
+    epoch: Amount | None
     """None where an import does not say."""
     train_loss: float
     """Mean loss per target token since the validation before; nats."""

@@ -1,7 +1,7 @@
 """A Python program inside bubblewrap (https://github.com/containers/bubblewrap).
 
 It gets name spaces of its own (user, mount, process, network, IPC, host name), and in them
-the interpreter, read-only, and one small private folder. No process of it outlives its run.
+the interpreter, read-only. No process of it outlives its run.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Bubblewrap:
             rules = stack.enter_context(sealed("seccomp", seccomp_filter() or b""))
             command = [
                 *self._as_nobody,
-                *self._inside(limits, rules),
+                *self._inside(rules),
                 str(this_interpreter().executable),
                 *guest_arguments(text, program, limits),
             ]
@@ -97,18 +97,18 @@ class Bubblewrap:
         nobody = (f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
         return (*steps, "--", setpriv, *nobody, "--no-new-privs", "--inh-caps=-all")
 
-    def _inside(self, limits: Limits, seccomp_fd: int) -> Iterator[str]:
+    def _inside(self, seccomp_fd: int) -> Iterator[str]:
         python = this_interpreter()
         yield from (self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns")
         yield from ("--uid", str(_NOBODY), "--gid", str(_NOBODY), "--cap-drop", "ALL")
         yield from ("--hostname", "sandbox", "--new-session", "--die-with-parent")
         yield from ("--seccomp", str(seccomp_fd), "--clearenv")
         yield from self._files(python)
+        # No folder can be written: no limit counts the memory that empty files take.
+        yield from ("--dir", "/tmp", "--remount-ro", "/", "--chdir", "/tmp")
         # Python's own encoding must not hang on the machine's.
         folders = dict.fromkeys(str(path.parent) for path in python.shared)
-        yield from ("--setenv", "LD_LIBRARY_PATH", ":".join(folders))
-        yield from ("--size", str(limits.scratch_bytes), "--perms", "0700")
-        yield from ("--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--")
+        yield from ("--setenv", "LD_LIBRARY_PATH", ":".join(folders), "--")
 
     def _files(self, python: Interpreter) -> Iterator[str]:
         yield from ("--dev-bind", "/dev/null", "/dev/null")

@@ -45,7 +45,7 @@ class Limits:
     cpu_seconds: int = 4
     wall_seconds: float = 15.0
     memory_bytes: int = 1 << 30  # address space
-    scratch_bytes: int = 16 << 20  # files, all together
+    file_bytes: int = 16 << 20  # of one file, where any can be written: `Unprotected`
     threads: int = 32
     output_bytes: int = 8 << 20  # stdout and stderr together
 
@@ -94,7 +94,7 @@ def guest_arguments(program_fd: int, program: Program, limits: Limits) -> list[s
         program_fd,
         limits.cpu_seconds,
         limits.memory_bytes,
-        limits.scratch_bytes,
+        limits.file_bytes,
         limits.threads,
     )
     # -I: neither the environment nor the working directory decide what is imported.

@@ -2,8 +2,8 @@
 
 Memory is bounded by the address space of one process, so there may be only one: threads
 can be started and processes cannot. For the same reason no memory can be had that belongs
-to no address space (files in memory, shared segments). The rest is not needed and has been
-the way into many a kernel.
+to no address space (files in memory, shared segments, what sockets hold). The rest is not
+needed and has been the way into many a kernel.
 
 The filter is classic BPF, as seccomp(2) has it: it reads ``struct seccomp_data`` (number of
 the call, architecture, instruction pointer, six arguments) and returns what to do.
@@ -33,6 +33,11 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
     # name spaces and mounts
     "unshare": (272, 97),
     "setns": (308, 268),
