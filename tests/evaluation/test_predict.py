@@ -460,6 +460,7 @@ class Forgetful(nn.Module):
     def __init__(self, model: PreTrainedModel, most: int) -> None:
         super().__init__()
         self.model = model
+        self.config = model.config
         self.most = most
         self.sizes: list[int] = []
 

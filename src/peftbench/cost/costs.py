@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from peftbench.spec.benchmark import Precision
 from peftbench.spec.cell import Cell
 from peftbench.spec.frozen import Amount, Count, Frozen
@@ -67,7 +69,7 @@ class Cost(Frozen):
     """Of one inference input; a multiplication and an addition are two."""
     forward_attention_flops: Count | None = None
     """Of these, in the products of queries, keys and values."""
-    extra_forward_flops: Count
+    extra_forward_flops: int = Field(gt=-(2**63), lt=2**63)
     """More than the base model needs on the same input."""
     training_step_flops: Count
     """Forward and backward, of one training input."""
