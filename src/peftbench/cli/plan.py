@@ -331,6 +331,11 @@ def _print_settings(plan: Plan, console: Any) -> None:
     console.print("\nTraining settings (what a method wants otherwise stands behind it):")
     for name in Training.model_fields:
         value = getattr(shared, name)
+        found = {
+            getattr(one.cell.training, name) for one in plan.cells if one.cell.training
+        }
+        if value == "auto" and len(found) == 1:
+            (value,) = found
         other: dict[str, list[str]] = {}
         for planned in plan.cells:
             if planned.cell.training is None:
