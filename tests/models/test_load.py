@@ -216,21 +216,20 @@ def test_a_model_that_sees_what_comes_later_is_refused(tmp_path: Path) -> None:
     loaded(saved(tmp_path, "bert", initializer_range=0.3, is_decoder=True))
 
 
-def test_a_pad_token_without_an_embedding_does_no_harm(tmp_path: Path) -> None:
-    folder = saved(tmp_path, "llama")
+def with_new_token(folder: Path, name: str) -> Path:
+    """A token of the tokenizer becomes one that the model has no embedding of."""
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text())
-    config["pad_token"] = "<|far out|>"
-    file.write_text(json.dumps(config))
-    base = loaded(folder)
+    file.write_text(json.dumps({**config, name: "<|far out|>"}))
+    return folder
+
+
+def test_a_pad_token_without_an_embedding_does_no_harm(tmp_path: Path) -> None:
+    base = loaded(with_new_token(saved(tmp_path, "llama"), "pad_token"))
     assert base.tokenizer.pad_token_id == base.tokenizer.eos_token_id
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
-    folder = saved(tmp_path, "llama")
-    file = folder / "tokenizer_config.json"
-    config = json.loads(file.read_text())
-    config["eos_token"] = "<|far out|>"
-    file.write_text(json.dumps(config))
+    folder = with_new_token(saved(tmp_path, "llama"), "eos_token")
     with pytest.raises(ModelError, match=r"token of the end .* is number 1024, .* of 1024"):
         loaded(folder)
