@@ -12,15 +12,15 @@ from itertools import product
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from peftbench.cost.count import Counted, Inputs, count, forward_flops
 from peftbench.cost.without_data import without_data
 from peftbench.errors import InvalidSpec, ModelError, PeftbenchError
 from peftbench.methods import Method, get
 from peftbench.models._device import Device
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from peftbench.models._load import DTYPES
+from peftbench.models._shapes import meta_model
 
 
 def model_without_data(
@@ -30,15 +30,7 @@ def model_without_data(
 
     Raises `ModelError` for a model type that transformers does not know.
     """
-    try:
-        built = AutoConfig.for_model(**config)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(built, dtype=_DTYPES[dtype])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(
-            f"transformers builds no causal language model of type "
-            f"{config.get('model_type')!r} from this config: {error}"
-        ) from error
+    model = meta_model(config, DTYPES[dtype])
     model.name_or_path = model.config._name_or_path = name  # adapters write it down
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded

@@ -15,7 +15,8 @@ from peftbench.models._tokenizer import load_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_DTYPES = {
+#: Precisions of weights, by their names in a spec.
+DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -72,7 +73,7 @@ def load(source: ModelSource, dtype: str = "auto") -> BaseModel:
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             source.location,
-            dtype=_DTYPES.get(dtype, "auto"),
+            dtype=DTYPES.get(dtype, "auto"),
             use_safetensors=True,
             output_loading_info=True,
             revision=source.revision,

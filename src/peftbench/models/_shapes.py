@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from peftbench.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -135,15 +136,20 @@ class Shapes:
         return cls.of(meta_model(config))
 
 
-def meta_model(config: Mapping[str, Any]) -> PreTrainedModel:
-    """A model of this config without weights; raises `ModelError`, see `from_meta_model`."""
+def meta_model(
+    config: Mapping[str, Any], dtype: torch.dtype | None = None
+) -> PreTrainedModel:
+    """A model of this config without weights, in the precision that it states or in another;
+    raises `ModelError`, see `from_meta_model`."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
         built = AutoConfig.for_model(**config)
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(built)
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+                built, dtype=dtype or built.dtype
+            )
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(
             f"transformers builds no causal language model of type "

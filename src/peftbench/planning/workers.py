@@ -23,10 +23,10 @@ def default_workers(plan: Plan) -> int:
     side with room to spare, and have a core each; one where that cannot be told."""
     cores = len(os.sched_getaffinity(0))
     gpus = len(visible_gpus())
-    memory = gpu_memory_bytes() if gpus else None
     if not gpus:
         return cores
-    return gpus * max(1, min(MOST_PER_GPU, cores // gpus, _side_by_side(plan, memory)))
+    side_by_side = _side_by_side(plan, gpu_memory_bytes())
+    return gpus * max(1, min(MOST_PER_GPU, cores // gpus, side_by_side))
 
 
 def share_of_memory(memory: int, workers: int) -> int:
